@@ -1,0 +1,67 @@
+"""Bayesian optimisation with a language model's prior over where the optimum is, for Optuna and BoTorch.
+
+Three ways in: `LLMPriorSampler` in any Optuna study, `prior_weighted` around any log-valued BoTorch acquisition
+function, and a decay schedule that the user picks. Importing has no side effects, and LiteLLM is imported only when a
+model is asked.
+"""
+
+from llm_prior_bo.acquisition import prior_weighted
+from llm_prior_bo.build_prior import build_prior
+from llm_prior_bo.decay import (
+    BoundedLossDecay,
+    ConstantDecay,
+    DecaySchedule,
+    ExponentialDecay,
+    LinearDecay,
+    PowerDecay,
+)
+from llm_prior_bo.elicitation import (
+    CategoricalBelief,
+    Correlation,
+    Elicitation,
+    Elicitor,
+    FixedElicitor,
+    LLMElicitor,
+    NumericBelief,
+    PriorAnswer,
+    RecordingElicitor,
+    Region,
+    ReplayElicitor,
+    StudyContext,
+)
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
+from llm_prior_bo.sampler import LLMPriorSampler
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.trust import TrustGate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BoundedLossDecay",
+    "CategoricalBelief",
+    "ConstantDecay",
+    "Correlation",
+    "DecaySchedule",
+    "Elicitation",
+    "Elicitor",
+    "ExponentialDecay",
+    "FixedElicitor",
+    "LLMElicitor",
+    "LLMPriorSampler",
+    "LinearDecay",
+    "MixturePrior",
+    "NumericBelief",
+    "OptimumPrior",
+    "PowerDecay",
+    "PriorAnswer",
+    "RecordingElicitor",
+    "Region",
+    "ReplayElicitor",
+    "SearchSpace",
+    "StudyContext",
+    "TrustGate",
+    "UniformPrior",
+    "build_prior",
+    "pool_priors",
+    "prior_weighted",
+]

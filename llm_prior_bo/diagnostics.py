@@ -1,0 +1,71 @@
+"""What happened in a study, in numbers: answers, their cost, and the prior's part in every suggestion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.persistence import FailureRecord, load_elicitations, load_failures
+from llm_prior_bo.trial_records import Suggestion, read_suggestion
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+@dataclass(frozen=True, slots=True)
+class StudyStatistics:
+    """Numbers of one study.
+
+    Args:
+        elicitations: The stored answers, oldest first.
+        failures: Questions that nobody answered, and why.
+        suggestions: Trial number -> what was suggested and what the prior had to do with it. Trials whose parameters
+            all came from elsewhere (enqueued, independent) are missing.
+    """
+
+    elicitations: tuple[Elicitation, ...]
+    failures: tuple[FailureRecord, ...]
+    suggestions: dict[int, Suggestion]
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Known cost of all answers; `None` if no answer's cost is known."""
+        return _sum_known([elicitation.cost_usd for elicitation in self.elicitations])
+
+    @property
+    def tokens(self) -> int | None:
+        """Known prompt and completion tokens of all answers; `None` if none is known."""
+        counts = [n for e in self.elicitations for n in (e.prompt_tokens, e.completion_tokens)]
+        total = _sum_known(counts)
+        return None if total is None else int(total)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        return {
+            "n_elicitations": len(self.elicitations),
+            "cost_usd": self.cost_usd,
+            "tokens": self.tokens,
+            "repairs": [repair for elicitation in self.elicitations for repair in elicitation.repairs],
+            "failures": [asdict(failure) for failure in self.failures],
+            "suggestions": {number: asdict(suggestion) for number, suggestion in self.suggestions.items()},
+        }
+
+
+def study_statistics(study: Study) -> StudyStatistics:
+    """Read the statistics of a study from its stored records.
+
+    Args:
+        study: Any study that an `LLMPriorSampler` worked on, in this process or another.
+    """
+    records = {trial.number: read_suggestion(trial) for trial in study.get_trials(deepcopy=False)}
+    return StudyStatistics(
+        elicitations=tuple(load_elicitations(study)),
+        failures=tuple(load_failures(study)),
+        suggestions={number: suggestion for number, suggestion in records.items() if suggestion is not None},
+    )
+
+
+def _sum_known(values: list[float | None] | list[int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,280 @@
+"""What the language model may see of a study, and nothing else.
+
+`StudyContext` is the one door: whatever is not in it cannot get into a prompt. It is read through the study's storage,
+because the `study` that a sampler is given under a pruner with brackets has no user attributes and shows the trials of
+its own bracket only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from llm_prior_bo.elicitation.choices import choice_texts
+from llm_prior_bo.elicitation.redact import redact
+from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.space import SearchSpace
+
+STUDY_ATTRIBUTES = (
+    "problem_type",
+    "problem_description",
+    "constraints",
+    "domain_knowledge",
+    "model_type",
+    "dataset_size",
+)
+"""User attributes of a study that go into the context."""
+
+MAX_ATTRIBUTE_CHARACTERS = 4_000
+"""Longer user attributes are cut, with a note that says so."""
+
+_METRIC_NAMES_KEY = "study:metric_names"  # where Optuna's `Study.set_metric_names` puts them
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """One trial as the language model sees it.
+
+    Attributes:
+        number: Number of the trial in the study.
+        params: Parameter values in natural units; a conditional parameter that was not active is absent.
+        values: Objective values, `None` if the trial has none.
+        state: "complete", "pruned" or "fail".
+        feasible: Whether all constraints hold, `None` if the trial has none.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    values: tuple[float, ...] | None
+    state: str
+    feasible: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-safe dict (infinite values become text)."""
+        return {
+            "number": self.number,
+            "params": {name: _json_safe(value) for name, value in self.params.items()},
+            "values": None if self.values is None else [_json_safe(value) for value in self.values],
+            "state": self.state,
+            "feasible": self.feasible,
+        }
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """All that the language model may see of a study.
+
+    Attributes:
+        distributions: The parameters and their Optuna distributions, in the order of the search space.
+        directions: "minimize" or "maximize" for each objective.
+        metric_names: Names of the objectives; empty if the study has none.
+        problem_type: From the study's user attribute of that name, as are the next five; `None` if it is not set.
+        problem_description: What is being tuned, on what.
+        constraints: What a configuration must fulfil, in words.
+        domain_knowledge: What is known already.
+        model_type: The kind of model that is tuned.
+        dataset_size: Size of the data.
+        n_finished: Number of trials with a value.
+        n_unsuccessful: Number of trials that failed or were pruned.
+        n_trials: Number of trials that the study will have in all, `None` if unknown.
+        trials: The trials shown, by number: the best, the latest and some that failed.
+        best_trials: Numbers of those shown because they are among the best, the best first.
+        trial_number: Number of the trial for which the answer is asked.
+        answer_index: 0 for the first answer to this question, 1 for a second, independent one, and so on.
+    """
+
+    distributions: Mapping[str, BaseDistribution]
+    directions: tuple[str, ...] = ("minimize",)
+    metric_names: tuple[str, ...] = ()
+    problem_type: str | None = None
+    problem_description: str | None = None
+    constraints: str | None = None
+    domain_knowledge: str | None = None
+    model_type: str | None = None
+    dataset_size: str | None = None
+    n_finished: int = 0
+    n_unsuccessful: int = 0
+    n_trials: int | None = None
+    trials: tuple[TrialSummary, ...] = ()
+    best_trials: tuple[int, ...] = ()
+    trial_number: int = 0
+    answer_index: int = 0
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The search space that an answer to this context must fit."""
+        return SearchSpace(self.distributions)
+
+    @property
+    def trial_numbers(self) -> tuple[int, ...]:
+        """Numbers of the trials shown."""
+        return tuple(trial.number for trial in self.trials)
+
+    @classmethod
+    def from_study(
+        cls,
+        study: optuna.Study,
+        space: SearchSpace,
+        *,
+        max_context_trials: int = 10,
+        n_trials: int | None = None,
+        trial_number: int | None = None,
+    ) -> StudyContext:
+        """Read a study.
+
+        Args:
+            study: The study, or what a pruner with brackets passes for it.
+            space: The parameters to ask about.
+            max_context_trials: How many trials are shown at most.
+            n_trials: The study's budget, if known.
+            trial_number: Number of the trial for which the answer is asked; the next one if left out.
+
+        Raises:
+            ConfigurationError: If `max_context_trials` is negative.
+        """
+        if max_context_trials < 0:
+            raise ConfigurationError(f"Expected max_context_trials >= 0, got {max_context_trials}.")
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        finished = [t for t in trials if t.state == TrialState.COMPLETE and t.values is not None]
+        unsuccessful = [t for t in trials if t.state in (TrialState.FAIL, TrialState.PRUNED)]
+        ranked = _ranked(finished, study.directions)
+        best, shown = _select(ranked, finished, unsuccessful, max_context_trials)
+        return cls(
+            distributions=dict(space.distributions),
+            directions=tuple(direction.name.lower() for direction in study.directions),
+            metric_names=_metric_names(study),
+            **_study_attributes(study),
+            n_finished=len(finished),
+            n_unsuccessful=len(unsuccessful),
+            n_trials=n_trials,
+            trials=tuple(_summary(trial) for trial in shown),
+            best_trials=tuple(trial.number for trial in best),
+            trial_number=len(trials) if trial_number is None else trial_number,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of the context as a JSON-safe dict."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain["distributions"] = {name: _distribution_dict(d) for name, d in self.distributions.items()}
+        plain["trials"] = [trial.to_dict() for trial in self.trials]
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    def to_json(self) -> str:
+        """All of the context as JSON text."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def _study_attributes(study: optuna.Study) -> dict[str, Any]:
+    attributes = study._storage.get_study_user_attrs(study._study_id)
+    return {name: _attribute_text(attributes.get(name)) for name in STUDY_ATTRIBUTES}
+
+
+def _attribute_text(value: object) -> str | None:
+    """Any user attribute as text of bounded length without secrets, `None` if there is nothing to say."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else _as_json(value)
+    # Lone surrogates cannot be encoded; they would fail much later, in the HTTP client.
+    text = redact(text.encode("utf-8", "replace").decode("utf-8")).strip()
+    if len(text) > MAX_ATTRIBUTE_CHARACTERS:
+        text = f"{text[:MAX_ATTRIBUTE_CHARACTERS].rstrip()} [... cut, {len(text):,} characters in all]"
+    return text or None
+
+
+def _as_json(value: object) -> str:
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except Exception:  # user attributes may be any object in an in-memory storage, with any __str__
+        return f"<{type(value).__name__}>"
+
+
+def _metric_names(study: optuna.Study) -> tuple[str, ...]:
+    names = study._storage.get_study_system_attrs(study._study_id).get(_METRIC_NAMES_KEY)
+    if not isinstance(names, list | tuple):
+        return ()
+    return tuple(_attribute_text(name) or "unnamed" for name in names)
+
+
+def _summary(trial: FrozenTrial) -> TrialSummary:
+    constraints = list(trial.constraints.values())
+    return TrialSummary(
+        number=trial.number,
+        params=dict(trial.params),
+        values=tuple(trial.values) if trial.state == TrialState.COMPLETE and trial.values is not None else None,
+        state=trial.state.name.lower(),
+        feasible=all(value <= 0 for value in constraints) if constraints else None,
+    )
+
+
+def _select(
+    ranked: Sequence[FrozenTrial], finished: Sequence[FrozenTrial], unsuccessful: Sequence[FrozenTrial], limit: int
+) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The best trials, best first, and all trials to show, by number.
+
+    At most a fifth of the places goes to the latest trials without a value; of the others, three fifths to the best and
+    the rest to the latest, so that the reader sees both what works and where the search has been.
+    """
+    n_unsuccessful = min(len(unsuccessful), max(limit // 5, limit - len(finished)))
+    places = limit - n_unsuccessful
+    best = list(ranked[: math.ceil(0.6 * places)])
+    chosen = {trial.number for trial in best}
+    others = [trial for trial in finished if trial.number not in chosen]
+    # `[-0:]` is everything, hence the explicit ends.
+    recent = others[max(len(others) - (places - len(best)), 0) :]
+    failed = unsuccessful[len(unsuccessful) - n_unsuccessful :]
+    return best, sorted([*best, *recent, *failed], key=lambda trial: trial.number)
+
+
+def _ranked(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """Finished trials, best first: feasible before infeasible, then by how many others dominate them, then by ranks.
+
+    For one objective that is the order of the objective. Ties go to the earlier trial.
+    """
+    if not trials:
+        return []
+    signs = np.array([-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions])
+    losses = np.nan_to_num(np.array([trial.values for trial in trials], dtype=float) * signs, nan=np.inf)  # n x m
+    violated = np.array([sum(max(value, 0.0) for value in trial.constraints.values()) for trial in trials])
+    # n x m ranks: the sum over objectives breaks ties within a Pareto front, whatever the objectives' units.
+    ranks = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in losses.T], axis=-1)
+    # With one objective the rank says it all, and counting would be quadratic for nothing.
+    n_dominators = [_count_dominators(losses, row) if len(row) > 1 else 0 for row in losses]
+    order = np.lexsort(np.stack([np.arange(len(trials)), ranks.sum(axis=-1), n_dominators, violated]))
+    return [trials[i] for i in order]
+
+
+def _count_dominators(losses: np.ndarray[Any, np.dtype[np.float64]], row: np.ndarray[Any, Any]) -> int:
+    return int(np.sum(np.all(losses <= row, axis=-1) & np.any(losses < row, axis=-1)))
+
+
+def _distribution_dict(distribution: BaseDistribution) -> dict[str, Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return {"type": "categorical", "choices": list(choice_texts(distribution.choices))}
+    if not isinstance(distribution, FloatDistribution | IntDistribution):  # pragma: no cover - SearchSpace refuses it
+        raise ConfigurationError(f"Expected an Optuna distribution, got {distribution!r}.")
+    kind = "int" if isinstance(distribution, IntDistribution) else "float"
+    return {
+        "type": kind,
+        "low": distribution.low,
+        "high": distribution.high,
+        "log": distribution.log,
+        "step": distribution.step,
+    }
+
+
+def _json_safe(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return str(value)

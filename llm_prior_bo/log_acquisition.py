@@ -1,0 +1,84 @@
+"""The base acquisition function, before the prior: always in log space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from botorch.acquisition.acquisition import AcquisitionFunction
+from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
+from botorch.acquisition.objective import GenericMCObjective
+from botorch.sampling.normal import SobolQMCNormalSampler
+from botorch.utils.multi_objective.hypervolume import infer_reference_point
+from torch import Tensor
+
+from llm_prior_bo.surrogate import Surrogate
+
+N_MC_SAMPLES = 128
+
+
+def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> AcquisitionFunction:
+    """Choose and build the acquisition function for a surrogate.
+
+    * one objective, nothing pending, no constraint: analytic LogEI;
+    * one objective otherwise: qLogNoisyExpectedImprovement;
+    * several objectives: qLogNoisyExpectedHypervolumeImprovement (Ament et al., NeurIPS 2023, for all three).
+
+    Args:
+        surrogate: The fitted model.
+        pending: Points under evaluation, `p x d`.
+        seed: Seed of the quasi-Monte-Carlo base samples.
+
+    Returns:
+        A log-valued acquisition function to be maximised.
+    """
+    m, c = surrogate.n_objectives, surrogate.constraints.shape[-1]
+    if m == 1 and c == 0 and len(pending) == 0:
+        return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
+    sampler = SobolQMCNormalSampler(torch.Size([N_MC_SAMPLES]), seed=seed)
+    constraints = _constraint_callables(m, c)
+    if m == 1:
+        return qLogNoisyExpectedImprovement(
+            surrogate.model,
+            X_baseline=surrogate.X,
+            sampler=sampler,
+            objective=GenericMCObjective(_first_output),
+            X_pending=pending if len(pending) else None,
+            constraints=constraints,
+        )
+    return qLogNoisyExpectedHypervolumeImprovement(
+        surrogate.model,
+        ref_point=_reference_point(surrogate),
+        X_baseline=surrogate.X,
+        sampler=sampler,
+        objective=IdentityMCMultiOutputObjective(outcomes=list(range(m)), num_outcomes=m + c),
+        X_pending=pending if len(pending) else None,
+        constraints=constraints,
+        prune_baseline=True,
+    )
+
+
+def _first_output(samples: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001 - BoTorch's signature
+    return samples[..., 0]
+
+
+def _best_value(surrogate: Surrogate) -> float:
+    return float(surrogate.Y.max())
+
+
+def _constraint_callables(m: int, c: int) -> list[Callable[[Tensor], Tensor]] | None:
+    return [partial(_output, i=i) for i in range(m, m + c)] or None
+
+
+def _output(samples: Tensor, *, i: int) -> Tensor:
+    return samples[..., i]
+
+
+def _reference_point(surrogate: Surrogate) -> Tensor:
+    """BoTorch's heuristic on the feasible points; on all points while nothing is feasible."""
+    feasible = surrogate.Y[surrogate.feasible]
+    return infer_reference_point(feasible if len(feasible) else surrogate.Y)

@@ -1,0 +1,180 @@
+"""Maximise an acquisition function over a mixed space.
+
+BoTorch's alternating optimiser takes no start points of the caller's, so samples of the prior could not be injected,
+and it enumerates every discrete value. Hence the outer loop is ours; its gradient steps are BoTorch's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from botorch.acquisition.acquisition import AcquisitionFunction
+from botorch.exceptions.errors import OptimizationGradientError
+from botorch.generation.gen import gen_candidates_scipy
+from torch import Tensor
+from torch.quasirandom import SobolEngine
+
+from llm_prior_bo.space import Column, FloatArray, SearchSpace
+
+N_SOBOL = 512
+N_LOCAL_SEARCHES = 8
+MAX_ROUNDS = 8
+TOLERANCE = 1e-4
+MAX_GRADIENT_STEPS = 50
+MAX_ENUMERATED = 16
+"""Grids with more values are searched in doubling steps and a coarse sweep, not value by value."""
+_BATCH = 512
+
+
+def optimize_acquisition(
+    acq_function: AcquisitionFunction, space: SearchSpace, *, starts: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    """Maximise an acquisition function over the legal points of a space.
+
+    Start points are chosen among Sobol points and `starts`; from there, gradient steps on the continuous columns
+    alternate with steps along every discrete column until nothing improves.
+
+    Args:
+        acq_function: Maps `b x 1 x d` to `b`; its values should be log values, they are compared after `exp`.
+        space: The space that the columns belong to.
+        starts: Further points worth starting from (samples of the prior, incumbents), `s x d`.
+        rng: Source of all randomness, but for what the acquisition function draws itself.
+
+    Returns:
+        The best legal point found, `d`, and its acquisition value.
+    """
+    candidates = torch.as_tensor(space.snap(np.vstack([_sobol(space, rng), starts.detach().numpy()])))
+    values = _evaluate(acq_function, candidates)
+    chosen = _choose_starts(values, rng)
+    X, value = candidates[chosen], values[chosen]
+    active = torch.arange(len(X))
+    for _ in range(MAX_ROUNDS):
+        before = value[active].clone()
+        X[active], value[active] = _continuous_step(acq_function, space, X[active], value[active])
+        for j in _discrete_dims(space):
+            X[active], value[active] = _discrete_step(acq_function, space.columns[j], j, X[active], value[active])
+        active = active[value[active] > before + TOLERANCE]
+        if len(active) == 0 or not _discrete_dims(space):
+            break
+    best = int(value.argmax())
+    return X[best], float(value[best])
+
+
+def perturbed(X: Tensor, space: SearchSpace, *, n_each: int, scale: float, rng: np.random.Generator) -> Tensor:
+    """Points near given ones: numeric columns moved by a normal step, categorical ones kept.
+
+    Args:
+        X: Encoded points, `k x d`.
+        space: Their space.
+        n_each: How many points near each.
+        scale: Standard deviation of the step in unit coordinates.
+        rng: Source of randomness.
+
+    Returns:
+        Legal encoded points, `(k * n_each) x d`.
+    """
+    centres = np.repeat(X.numpy(), n_each, axis=0)
+    steps = rng.normal(0.0, scale, centres.shape)
+    steps[:, list(space.categorical_dims)] = 0.0
+    return torch.as_tensor(space.snap(np.clip(centres + steps, 0.0, space.bounds[1])))
+
+
+def _sobol(space: SearchSpace, rng: np.random.Generator) -> FloatArray:
+    """Scrambled Sobol points over the encoded space, `N_SOBOL x d`; categorical columns get uniform indices."""
+    if len(space) > SobolEngine.MAXDIM:
+        unit = rng.random((N_SOBOL, len(space)))
+    else:
+        engine = SobolEngine(len(space), scramble=True, seed=int(rng.integers(2**31)))
+        unit = engine.draw(N_SOBOL, dtype=torch.float64).numpy()
+    for j in space.categorical_dims:
+        unit[:, j] = np.floor(unit[:, j] * (space.bounds[1, j] + 1.0))
+    return unit
+
+
+def _evaluate(acq_function: AcquisitionFunction, X: Tensor) -> Tensor:
+    """Acquisition values without gradient, `n x d` -> `n`."""
+    with torch.no_grad():
+        values = torch.cat([acq_function(block.unsqueeze(1)) for block in X.split(_BATCH)])
+    return torch.nan_to_num(values, nan=-torch.inf, neginf=-1e300)
+
+
+def _choose_starts(values: Tensor, rng: np.random.Generator) -> list[int]:
+    """The best candidate, and others drawn in proportion to exp(value), so that several modes are tried."""
+    v = values.numpy()
+    best = int(v.argmax())
+    weights = np.exp(v - v[best])
+    weights[best] = 0.0
+    n_others = min(N_LOCAL_SEARCHES - 1, int((weights > 0.0).sum()))
+    if n_others == 0:
+        return [best]
+    others = rng.choice(len(v), n_others, replace=False, p=weights / weights.sum())
+    return [best, *others.tolist()]
+
+
+def _discrete_dims(space: SearchSpace) -> list[int]:
+    return sorted(j for j in (*space.grid_dims, *space.categorical_dims) if space.columns[j].n_values != 1)
+
+
+def _continuous_step(
+    acq_function: AcquisitionFunction, space: SearchSpace, X: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradient ascent on the continuous columns of every point at once."""
+    if not space.continuous_dims:
+        return X, value
+    bounds = torch.as_tensor(space.bounds)
+    # Grids stay fixed even where they are fine: the prior is constant within their cells, and a line search that the
+    # gradient misleads costs more than the steps along the column.
+    fixed = {j: X[:, j] for j in range(len(space)) if j not in space.continuous_dims}
+    try:
+        # A search that stopped early is still a search; BoTorch forces its warning through every filter, so record it.
+        with warnings.catch_warnings(record=True):
+            moved, _ = gen_candidates_scipy(
+                initial_conditions=X.unsqueeze(1),  # b x 1 x d
+                acquisition_function=acq_function,
+                lower_bounds=bounds[0],
+                upper_bounds=bounds[1],
+                fixed_features=fixed or None,
+                options={"maxiter": MAX_GRADIENT_STEPS},
+            )
+    except OptimizationGradientError:  # a gradient that is not a number: the points found so far still stand
+        return X, value
+    moved = torch.as_tensor(space.snap(moved.squeeze(1).detach().numpy()))
+    return _keep_better(X, value, moved, _evaluate(acq_function, moved))
+
+
+def _discrete_step(
+    acq_function: AcquisitionFunction, column: Column, j: int, X: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The best move along one discrete column, for every point at once."""
+    moves = [torch.as_tensor(_other_coordinates(column, float(x[j]))) for x in X]
+    sizes = [len(m) for m in moves]
+    neighbours = X.repeat_interleave(torch.tensor(sizes), dim=0)
+    neighbours[:, j] = torch.cat(moves)
+    blocks = _evaluate(acq_function, neighbours).split(sizes)
+    best = torch.stack([block.argmax() for block in blocks])
+    offsets = torch.tensor(np.cumsum([0, *sizes[:-1]]))
+    moved = neighbours[offsets + best]
+    return _keep_better(X, value, moved, torch.stack([block.max() for block in blocks]))
+
+
+def _other_coordinates(column: Column, u: float) -> FloatArray:
+    """Legal coordinates to try instead of `u`: all; on a large grid those 1, 2, 4, ... cells away and a sweep."""
+    n = column.n_values or 1
+    index = int(column.cell_index(u))
+    others: Sequence[int]
+    if column.kind == "categorical" or n <= MAX_ENUMERATED:
+        others = [i for i in range(n) if i != index]
+    else:
+        near = [index + sign * 2**power for power in range(n.bit_length()) for sign in (-1, 1)]
+        coarse = column.cell_index(np.linspace(0.0, 1.0, MAX_ENUMERATED)).tolist()
+        others = sorted({min(max(i, 0), n - 1) for i in (*near, *coarse)} - {index})
+    indices = np.array(others)
+    return indices.astype(np.float64) if column.kind == "categorical" else column.cell_centre(indices)
+
+
+def _keep_better(X: Tensor, value: Tensor, moved: Tensor, moved_value: Tensor) -> tuple[Tensor, Tensor]:
+    better = moved_value > value
+    return torch.where(better.unsqueeze(-1), moved, X), torch.where(better, moved_value, value)

@@ -1,0 +1,141 @@
+"""What every prior over the optimum can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from llm_prior_bo.errors import PriorError
+
+Points: TypeAlias = Tensor | npt.NDArray[np.float64]
+"""Encoded points, `batch_shape x d`, as a tensor or an array."""
+
+
+class OptimumPrior(ABC):
+    """A density over where the optimum is, **relative to uniform** over the encoded space.
+
+    `log_prob(X) == 0` means "no opinion". With the uniform density as the reference measure (width of the cell for a
+    grid column, `1 / c` for a choice) the density integrates to one exactly, in whatever mix of linear, logarithmic,
+    integer and categorical parameters.
+    """
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of columns `d` of the encoded space."""
+
+    @property
+    @abstractmethod
+    def log_range(self) -> float:
+        """Upper end minus lower end of `log_prob`: the `L` of the loss bound `exp(L * exponent)`."""
+
+    @abstractmethod
+    def log_prob(self, X: Points) -> Tensor:
+        """Log density relative to uniform, differentiable in the continuous columns.
+
+        Args:
+            X: Encoded points, `batch_shape x d`, of any float type.
+
+        Returns:
+            `batch_shape`, float64, on the device of `X`. Entries of a grid or categorical column count as the cell
+            they lie in.
+
+        Raises:
+            PriorError: If the last dimension is not `d`.
+        """
+
+    @abstractmethod
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw legal points.
+
+        Args:
+            n: Number of draws.
+            generator: Source of randomness; `None` seeds a fresh one from the operating system. PyTorch's global
+                generator is neither read nor moved.
+
+        Returns:
+            Legal encoded points, `n x d`, float64.
+        """
+
+    @abstractmethod
+    def mode(self) -> Tensor:
+        """A legal encoded point, `d`, at which the density is (about) largest."""
+
+    def stratified_sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw legal points that cover the density more evenly than independent draws; here: `sample`.
+
+        Args:
+            n: Number of draws.
+            generator: Source of randomness, as in `sample`.
+
+        Returns:
+            Legal encoded points, `n x d`, float64.
+        """
+        return self.sample(n, generator=generator)
+
+
+def as_points(X: Points, dim: int) -> Tensor:
+    """Check and convert points.
+
+    Args:
+        X: Encoded points, `batch_shape x d`.
+        dim: The expected `d`.
+
+    Returns:
+        `batch_shape x d`, float64, on the CPU, part of the graph of `X`.
+
+    Raises:
+        PriorError: If the last dimension is not `dim`.
+    """
+    points = torch.as_tensor(X).to(device="cpu", dtype=torch.float64)
+    if points.ndim == 0 or points.shape[-1] != dim:
+        raise PriorError(
+            f"Expected points of shape `batch_shape x {dim}`, got {tuple(points.shape)}; encode them with the "
+            "SearchSpace that the prior was built for."
+        )
+    return points
+
+
+def device_of(X: Points) -> torch.device:
+    """The device that a result for `X` belongs on."""
+    return X.device if isinstance(X, Tensor) else torch.device("cpu")
+
+
+def generator_or_fresh(generator: torch.Generator | None) -> torch.Generator:
+    """The generator given, or a new one seeded from the operating system's entropy."""
+    if generator is not None:
+        return generator
+    fresh = torch.Generator()
+    fresh.seed()
+    return fresh
+
+
+def check_count(n: int) -> int:
+    """Check a number of draws.
+
+    Raises:
+        PriorError: If it is negative.
+    """
+    if n < 0:
+        raise PriorError(f"Expected a number of draws >= 0, got {n}.")
+    return int(n)
+
+
+def uniform_variates(n: int, dims: int, generator: torch.Generator) -> Tensor:
+    """Independent uniform variates, `n x dims`, float64."""
+    return torch.rand(n, dims, generator=generator, dtype=torch.float64, device=generator.device).cpu()
+
+
+def sobol_variates(n: int, dims: int, generator: torch.Generator) -> Tensor:
+    """The first `n` points of a scrambled Sobol sequence, `n x dims`, float64."""
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+    if n == 0:
+        return torch.zeros(0, dims, dtype=torch.float64)
+    # A seeded engine scrambles with a generator of its own.
+    engine = torch.quasirandom.SobolEngine(dims, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    return engine.draw(n, dtype=torch.float64)

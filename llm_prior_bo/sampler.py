@@ -1,0 +1,299 @@
+"""`LLMPriorSampler`: an Optuna sampler whose acquisition function is multiplied by a prior over the optimum."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.trial import FrozenTrial, TrialState
+from torch import Tensor
+
+from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.acquisition import prior_weighted
+from llm_prior_bo.decay import DecaySchedule, PowerDecay, bind_decay, check_decay, exponent_at
+from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
+from llm_prior_bo.elicitation.elicitor import Elicitor, LLMElicitor
+from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.log_acquisition import log_acquisition
+from llm_prior_bo.optimize import optimize_acquisition, perturbed
+from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.startup import startup_point, startup_slot
+from llm_prior_bo.surrogate import Hyperparameters, Surrogate, fit_surrogate
+from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trial_records import Suggestion, is_own, mark_started, publish_suggestion, read_suggestion
+from llm_prior_bo.trust import TrustGate
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+N_PRIOR_STARTS = 128
+N_INCUMBENTS = 5
+
+
+class LLMPriorSampler(BaseSampler):
+    """Bayesian optimisation with a language model's belief about where the optimum is.
+
+    The model is asked once per study for a density over the optimum's place. The first trials are drawn from it; after
+    them a Gaussian process is fitted and `log acquisition + exponent * log density` is maximised, with an exponent that
+    falls as evidence builds up (piBO: Hvarfner et al., ICLR 2022). No failure of the language model stops a study: it
+    ends in one warning and plain Bayesian optimisation.
+
+    The answer is stored in the study, so workers that share its storage and later sessions do not ask again.
+
+    Example:
+        >>> sampler = LLMPriorSampler("gpt-4o", search_space={"lr": FloatDistribution(1e-5, 1, log=True)})
+        >>> study = optuna.create_study(sampler=sampler)
+        >>> study.set_user_attr("problem_description", "Fine-tuning of a small language model, minimise the loss.")
+        >>> study.optimize(objective, n_trials=50)
+
+    Args:
+        model: Any LiteLLM model string. Give exactly one of `model`, `elicitor` and `prior`.
+        elicitor: Who is asked instead: a recorded answer (`ReplayElicitor`), one by hand (`FixedElicitor`), your own.
+        prior: A density by hand, nobody is asked; over `search_space`, or its own space.
+        search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
+            prior, and parameters that are not active in a trial are modelled too. Without it, the space is the
+            intersection of the finished trials' parameters, as with Optuna's own relative samplers.
+        decay: Number of this study's finished trials -> exponent of the prior.
+        trust: A gate that reweighs the prior by the evidence at every suggestion; `None` is plain piBO.
+        n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
+            first.
+        temperature: Sampling temperature of the language model.
+        timeout: Seconds for one request.
+        max_retries: How often one answer is asked for again (bad answer, rate limit, time-out).
+        max_context_trials: How many best, recent and failed trials the model may see.
+        n_answers: Answers to ask for; their densities are pooled with equal weights.
+        budget_usd: Ask no more once the known cost of this study's answers has reached this; `None`: no limit.
+        independent_sampler: For parameters outside the common space that the prior has no opinion on; random if `None`.
+        seed: Seed of all randomness; the same seed and the same answer give the same trials.
+
+    Raises:
+        ConfigurationError: If arguments contradict each other or are out of range.
+        SearchSpaceError: If the search space is empty.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        elicitor: Elicitor | None = None,
+        prior: OptimumPrior | None = None,
+        search_space: Mapping[str, BaseDistribution] | SearchSpace | None = None,
+        decay: DecaySchedule | None = None,
+        trust: TrustGate | None = None,
+        n_startup_trials: int = 5,
+        temperature: float = 0.3,
+        timeout: float = 30.0,
+        max_retries: int = 3,
+        max_context_trials: int = 10,
+        n_answers: int = 1,
+        budget_usd: float | None = None,
+        independent_sampler: BaseSampler | None = None,
+        seed: int | None = None,
+    ) -> None:
+        _check_exactly_one(model=model, elicitor=elicitor, prior=prior)
+        _check_numbers(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, budget_usd=budget_usd)
+        _check_numbers(temperature=temperature, timeout=timeout, max_retries=max_retries, n_answers=n_answers - 1)
+        self._search_space = _as_space(search_space, prior)
+        self._decay = check_decay(PowerDecay(beta=10.0) if decay is None else decay)
+        self._trust = trust
+        self._n_startup_trials = n_startup_trials
+        if model is not None:
+            elicitor = LLMElicitor(model, temperature=temperature, timeout=timeout, max_retries=max_retries)
+        self._source: PriorSource
+        if elicitor is not None:
+            self._source = ElicitedPrior(
+                elicitor=elicitor,
+                n_answers=n_answers,
+                max_context_trials=max_context_trials,
+                patience=max(60.0, timeout * (max_retries + 1) * n_answers),
+                budget_usd=budget_usd,
+            )
+        else:
+            assert prior is not None
+            assert self._search_space is not None
+            self._source = GivenPrior(prior, self._search_space)
+        self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
+        self._intersection = IntersectionSearchSpace()
+        self._design_seed = _entropy(seed)
+        self._trial_seed = self._design_seed
+        self._warm_start: tuple[SearchSpace, Hyperparameters] | None = None
+
+    # Optuna's interface ------------------------------------------------------------------------------------------
+
+    def reseed_rng(self) -> None:
+        """Draw a new seed: copies of a sampler in other threads or processes must not make the same suggestions."""
+        self._trial_seed = _entropy(None)
+        self._independent_sampler.reseed_rng()
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Ask for an answer if one is due, then mark the trial as this study's own."""
+        self._source.prepare(study, trial, known_space(study, self._search_space))
+        mark_started(study, trial)
+        self._independent_sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's signature
+    ) -> dict[str, BaseDistribution]:
+        """The given search space, else the parameters that all finished trials share; single-valued ones left out."""
+        if self._search_space is not None:
+            distributions = self._search_space.distributions
+        else:
+            distributions = self._intersection.calculate(study)
+        return {name: distribution for name, distribution in distributions.items() if not distribution.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Suggest all parameters of the common space together."""
+        if not search_space:
+            return {}
+        space = SearchSpace(search_space)
+        with isolated_torch(self._seed(trial, "relative")):
+            prior = self._source.current(study, space)
+            data = TrainingData.from_study(study, space, trial=trial)
+            if data.n < self._n_startup_trials or data.n == 0:
+                suggestion = self._from_design(study, trial, space, prior)
+            else:
+                suggestion = self._from_acquisition(study, trial, space, prior, data)
+        publish_suggestion(study, trial, suggestion)
+        return suggestion.params
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Suggest one parameter outside the common space: from the prior's own marginal if it has one."""
+        space = SearchSpace({param_name: param_distribution})
+        with isolated_torch(self._seed(trial, param_name)):
+            prior = self._conditional_prior(study, trial, space)
+            if not isinstance(prior, UniformPrior):
+                return space.decode(prior.sample(1, generator=_generator(torch.initial_seed()))[0])[param_name]
+        return self._independent_sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Pass on to the independent sampler."""
+        self._independent_sampler.after_trial(study, trial, state, values)
+
+    def get_statistics(self, study: Study) -> StudyStatistics:
+        """Answers, costs, repairs, failures, and what the prior did in every trial. See `StudyStatistics`."""
+        return study_statistics(study)
+
+    # One suggestion ----------------------------------------------------------------------------------------------
+
+    def _from_design(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
+        slot = startup_slot(study, trial)
+        x = startup_point(prior, slot, n_startup_trials=self._n_startup_trials, seed=self._design_seed)
+        return Suggestion(
+            params=space.decode(x), phase="startup", n=_n_evidence(study), slot=slot, log_prior=float(prior.log_prob(x))
+        )
+
+    def _from_acquisition(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior, data: TrainingData
+    ) -> Suggestion:
+        seed = self._seed(trial, "acquisition")
+        surrogate = self._fit(data, space)
+        if self._trust is not None:
+            prior = self._trust.reweight(prior, surrogate)
+        n = _n_evidence(study)
+        exponent = exponent_at(bind_decay(self._decay, prior), n)
+        base = log_acquisition(surrogate, pending=data.pending, seed=seed)
+        acquisition = prior_weighted(base, prior, exponent=exponent)
+        rng = np.random.default_rng(seed)
+        starts = _starts(surrogate, prior, space, rng)
+        x, value = optimize_acquisition(acquisition, space, starts=starts, rng=rng)
+        log_prior = float(prior.log_prob(x))
+        return Suggestion(
+            params=space.decode(x),
+            phase="model",
+            n=n,
+            exponent=exponent,
+            log_acquisition=value - exponent * log_prior,
+            log_prior=log_prior,
+        )
+
+    def _fit(self, data: TrainingData, space: SearchSpace) -> Surrogate:
+        usable = self._warm_start is not None and self._warm_start[0] == space
+        surrogate = fit_surrogate(data, space, warm_start=self._warm_start[1] if usable and self._warm_start else ())
+        self._warm_start = (space, surrogate.hyperparameters)
+        return surrogate
+
+    def _conditional_prior(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> OptimumPrior:
+        """The prior of one parameter, its regions weighted by how well they explain the trial's other parameters."""
+        prior = self._source.current(study, space)
+        suggestion = read_suggestion(trial)
+        relative = self.infer_relative_search_space(study, trial) if suggestion is not None else {}
+        if not isinstance(prior, MixturePrior) or suggestion is None or not relative.keys() <= suggestion.params.keys():
+            return prior
+        known = SearchSpace(relative)
+        joint = self._source.current(study, known)
+        if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
+            return prior
+        shares = joint.responsibilities(torch.as_tensor(known.encode([suggestion.params])))[0]
+        return prior.with_weights(shares[:-1].tolist(), uniform_weight=float(shares[-1]))
+
+    def _seed(self, trial: FrozenTrial, purpose: str) -> int:
+        """A seed for one purpose in one trial: it does not depend on what other trials or workers drew."""
+        sequence = np.random.SeedSequence([self._trial_seed, trial.number, zlib.crc32(purpose.encode())])
+        return int(sequence.generate_state(1)[0])
+
+
+def _starts(surrogate: Surrogate, prior: OptimumPrior, space: SearchSpace, rng: np.random.Generator) -> Tensor:
+    """Start points for the acquisition's maximisation: draws from the prior, incumbents, and points near them."""
+    order = surrogate.Y.sum(dim=-1).argsort(descending=True)
+    incumbents = surrogate.X[order[:N_INCUMBENTS]]
+    draws = prior.sample(N_PRIOR_STARTS, generator=_generator(int(rng.integers(2**31))))
+    return torch.cat([draws, incumbents, perturbed(incumbents, space, n_each=20, scale=0.05, rng=rng)])
+
+
+def _n_evidence(study: Study) -> int:
+    """Finished trials of this study's own, without those added from elsewhere and without failed ones."""
+    return sum(is_own(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _entropy(seed: int | None) -> int:
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
+def _as_space(
+    given: Mapping[str, BaseDistribution] | SearchSpace | None, prior: OptimumPrior | None
+) -> SearchSpace | None:
+    space = given if given is None or isinstance(given, SearchSpace) else SearchSpace(given)
+    if prior is None:
+        return space
+    own: SearchSpace | None = getattr(prior, "space", None)
+    space = space or own
+    if space is None or space != (own or space) or len(space) != prior.dim:
+        raise ConfigurationError(
+            f"Expected search_space to be the {prior.dim}-column space that the prior is over"
+            f"{'' if own is None else f' ({list(own.names)})'}, got {list(space.names) if space else None}; "
+            "give the very space that the prior was built for."
+        )
+    return space
+
+
+def _check_exactly_one(**sources: object) -> None:
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise ConfigurationError(
+            f"Expected exactly one of model=, elicitor= and prior=, got {given or 'none'}; "
+            "model= asks a language model, elicitor= replays or fixes an answer, prior= takes a density by hand."
+        )
+
+
+def _check_numbers(**numbers: float | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and not value >= 0:
+            raise ConfigurationError(f"Expected {name} >= 0, got {value}.")

@@ -1,0 +1,149 @@
+"""A Gaussian process for mixed spaces, fitted to the trials of a study."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from botorch.exceptions.errors import ModelFittingError
+from botorch.fit import fit_gpytorch_mll
+from botorch.models.gp_regression import SingleTaskGP
+from botorch.models.model import Model
+from botorch.models.model_list_gp_regression import ModelListGP
+from botorch.models.transforms.input import InputTransform, NumericToCategoricalEncoding
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel, RBFKernel
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import LogNormalPrior
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from llm_prior_bo.errors import SurrogateWarning
+from llm_prior_bo.outcomes import scale_constraint, standardize_outcome
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.training_data import TrainingData
+
+MAX_FIT_ITERATIONS = 200
+
+Hyperparameters = Sequence[Mapping[str, Any]]
+"""One state dict per output, from `Surrogate.hyperparameters`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """A fitted model with the data it was fitted to.
+
+    Args:
+        model: Over encoded points; the first `m` outputs are the objectives (standardised, maximised), the others the
+            constraints (scaled, feasible where `<= 0`).
+        X: Training points, `n x d`.
+        Y: Objectives as the model saw them, `n x m`.
+        constraints: Constraints as the model saw them, `n x c`.
+    """
+
+    model: Model
+    X: Tensor
+    Y: Tensor
+    constraints: Tensor
+
+    @property
+    def n_objectives(self) -> int:
+        """Number of objectives, `m`."""
+        return self.Y.shape[-1]
+
+    @property
+    def feasible(self) -> Tensor:
+        """Which training points satisfy all constraints, `n` booleans."""
+        return (self.constraints <= 0.0).all(dim=-1)
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """State to warm-start the next fit from."""
+        return [model.state_dict() for model in _outputs(self.model)]
+
+
+def fit_surrogate(data: TrainingData, space: SearchSpace, *, warm_start: Hyperparameters = ()) -> Surrogate:
+    """Fit one independent GP per objective and constraint.
+
+    Args:
+        data: At least one finished trial. Constant, duplicate and infinite values are fine.
+        space: The space that `data.X` is encoded in.
+        warm_start: Hyperparameters of an earlier fit; ignored where they do not fit.
+
+    Returns:
+        The surrogate. Where the marginal likelihood cannot be maximised, the hyperparameters stay where they were and
+        a `SurrogateWarning` is given.
+    """
+    Y = torch.stack([standardize_outcome(y) for y in data.Y.unbind(dim=-1)], dim=-1)
+    scaled = [scale_constraint(c) for c in data.constraints.unbind(dim=-1)]
+    constraints = torch.stack(scaled, dim=-1) if scaled else data.constraints
+    targets = [*Y.unbind(dim=-1), *constraints.unbind(dim=-1)]
+    models = []
+    for i, y in enumerate(targets):
+        model = _gaussian_process(data.X, y, space)
+        _load(model, warm_start[i] if i < len(warm_start) else {})
+        _fit(model)
+        models.append(model)
+    joint: Model = models[0] if len(models) == 1 else ModelListGP(*models)
+    return Surrogate(model=joint, X=data.X, Y=Y, constraints=constraints)
+
+
+def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace) -> SingleTaskGP:
+    encoding, width = _one_hot_encoding(space)
+    return SingleTaskGP(
+        X, y.unsqueeze(-1), covar_module=_kernel(width), outcome_transform=None, input_transform=encoding
+    )
+
+
+def _one_hot_encoding(space: SearchSpace) -> tuple[InputTransform | None, int]:
+    """Categorical columns to one-hot ones; columns with a single choice stay, they are constant."""
+    sizes = {j: n for j in space.categorical_dims if (n := space.columns[j].n_values or 1) > 1}
+    if not sizes:
+        return None, len(space)
+    encoders: dict[int, Callable[[Tensor], Tensor]] = {j: partial(one_hot, num_classes=n) for j, n in sizes.items()}
+    encoding = NumericToCategoricalEncoding(dim=len(space), categorical_features=sizes, encoders=encoders)
+    return encoding, len(space) + sum(n - 1 for n in sizes.values())
+
+
+def _kernel(width: int) -> Kernel:
+    """An RBF kernel with one length scale per column and a kernel prior that grows with the dimension.
+
+    Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions" (ICML 2024).
+    """
+    lengthscale_prior = LogNormalPrior(loc=math.sqrt(2.0) + 0.5 * math.log(width), scale=math.sqrt(3.0))
+    lower = GreaterThan(0.025, transform=None, initial_value=lengthscale_prior.mode)
+    return RBFKernel(ard_num_dims=width, lengthscale_prior=lengthscale_prior, lengthscale_constraint=lower)
+
+
+def _load(model: SingleTaskGP, state: Mapping[str, Any]) -> None:
+    """Warm start, if the shapes still fit (the search space may have changed)."""
+    own = model.state_dict()
+    if state and own.keys() == state.keys() and all(own[key].shape == state[key].shape for key in own):
+        model.load_state_dict(dict(state))
+
+
+def _fit(model: SingleTaskGP) -> None:
+    likelihood = ExactMarginalLogLikelihood(model.likelihood, model)
+    start = {key: value.clone() for key, value in model.state_dict().items()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # optimiser chatter; a failure raises
+            fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": {"maxiter": MAX_FIT_ITERATIONS}})
+    except (ModelFittingError, RuntimeError, ValueError) as error:
+        model.load_state_dict(start)
+        warnings.warn(
+            f"Expected the surrogate's marginal likelihood to be maximised, got {error!r}; going on with the "
+            "hyperparameters of the last fit.",
+            SurrogateWarning,
+            stacklevel=2,
+        )
+    model.eval()
+
+
+def _outputs(model: Model) -> list[torch.nn.Module]:
+    return list(model.models) if isinstance(model, ModelListGP) else [model]

@@ -1,0 +1,373 @@
+"""LiteLLM against a server of our own on this machine: real HTTP, real LiteLLM, no model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llm_prior_bo.elicitation import (
+    Completion,
+    CompletionError,
+    FunctionClient,
+    LiteLLMClient,
+    LLMElicitor,
+    StudyContext,
+    UnansweredError,
+    portable_schema,
+)
+from llm_prior_bo.errors import ConfigurationError
+
+MESSAGES = ({"role": "user", "content": "Where?"},)
+SCHEMA = portable_schema()
+KEY = "sk-abcdef1234567890"
+
+
+class FakeServer:
+    """OpenAI's chat completions: hands out the replies that a test has queued, keeps the requests."""
+
+    def __init__(self) -> None:
+        self.replies: list[tuple[int, dict[str, str], Any, float]] = []
+        self.requests: list[dict[str, Any]] = []
+        handler = type("Handler", (_Handler,), {"fake": self})
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}/v1"
+
+    def reply(self, status: int, body: Any, *, headers: dict[str, str] | None = None, after_s: float = 0.0) -> None:
+        self.replies.append((status, headers or {}, body, after_s))
+
+    def fail(self, status: int, message: str = "no", code: str | None = None, **headers: str) -> None:
+        self.reply(status, {"error": {"message": message, "type": "t", "code": code}}, headers=headers)
+
+    def answer(self, content: str | None, *, finish_reason: str = "stop", **message: Any) -> None:
+        message = {"role": "assistant", "content": content, **message}
+        choices = [{"index": 0, "finish_reason": finish_reason, "message": message}]
+        usage = {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500}
+        body = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m-1",
+            "choices": choices,
+            "usage": usage,
+        }
+        self.reply(200, body)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeServer
+
+    def do_POST(self) -> None:
+        self.fake.requests.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        status, headers, body, after_s = self.fake.replies.pop(0)
+        time.sleep(after_s)
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"content-type": "application/json", "content-length": str(len(data)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        with contextlib.suppress(OSError):  # the client may have given up
+            self.end_headers()
+            self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer()
+    yield fake
+    fake.http.shutdown()
+    fake.http.server_close()
+
+
+Client = Callable[..., LiteLLMClient]
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Client:
+    def make(model: str = "openai/anything", **options: Any) -> LiteLLMClient:
+        return LiteLLMClient(model, **{"timeout": 5.0, "api_base": server.url, "api_key": "x", **options})
+
+    return make
+
+
+class TestRequest:
+    def test_asks_for_structured_output_once(self, server: FakeServer, client: Client) -> None:
+        server.answer("{}")
+        client(temperature=0.25).complete(MESSAGES, SCHEMA)
+        (request,) = server.requests
+        assert request["messages"] == list(MESSAGES)
+        assert request["temperature"] == 0.25
+        assert request["response_format"] == {
+            "type": "json_schema",
+            "json_schema": {"name": "prior_answer", "strict": True, "schema": SCHEMA},
+        }
+
+    def test_leaves_its_arguments_alone(self, server: FakeServer, client: Client) -> None:
+        server.answer("{}")
+        messages, schema = ({"role": "user", "content": "Where?"},), portable_schema()
+        client().complete(messages, schema)
+        assert messages == MESSAGES
+        assert schema == SCHEMA
+
+    def test_drops_the_schema_where_it_is_refused_and_remembers(self, server: FakeServer, client: Client) -> None:
+        server.fail(400, "'response_format' of type json_schema is not supported")
+        server.fail(400, "json_object mode is not supported")
+        server.answer("{}")
+        server.answer("{}")
+        model = client()
+        model.complete(MESSAGES, SCHEMA)
+        model.complete(MESSAGES, SCHEMA)
+        formats = [request.get("response_format", {}).get("type") for request in server.requests]
+        assert formats == ["json_schema", "json_object", None, None]
+
+    def test_drops_the_temperature_where_it_is_refused(self, server: FakeServer, client: Client) -> None:
+        server.fail(400, "Unsupported value: 'temperature' does not support 0.3, only the default (1)")
+        server.answer("{}")
+        client().complete(MESSAGES, SCHEMA)
+        assert [request.get("temperature") for request in server.requests] == [0.3, None]
+        assert all("response_format" in request for request in server.requests)
+
+    def test_gives_up_when_there_is_nothing_to_drop(self, server: FakeServer, client: Client) -> None:
+        for _ in range(3):
+            server.fail(400, "response_format is wrong")
+        with pytest.raises(CompletionError, match="refused the request as malformed"):
+            client().complete(MESSAGES, SCHEMA)
+        assert len(server.requests) == 3
+
+
+class TestCompletion:
+    def test_fields(self, server: FakeServer, client: Client) -> None:
+        server.answer("text", finish_reason="length")
+        assert client().complete(MESSAGES, SCHEMA) == Completion(
+            text="text", model="m-1", prompt_tokens=1000, completion_tokens=500, cost_usd=None, finish_reason="length"
+        )
+
+    def test_cost_of_a_model_with_a_known_price(self, server: FakeServer, client: Client) -> None:
+        server.answer("text")
+        completion = client("openai/gpt-4o-mini").complete(MESSAGES, SCHEMA)
+        assert completion.cost_usd == pytest.approx(0.00045)
+
+    def test_refusal(self, server: FakeServer, client: Client) -> None:
+        server.answer(None, refusal="I cannot help with that.")
+        completion = client().complete(MESSAGES, SCHEMA)
+        assert (completion.text, completion.refusal) == ("", "I cannot help with that.")
+
+    def test_response_without_choices(self, server: FakeServer, client: Client) -> None:
+        server.reply(200, {"id": "1", "object": "chat.completion", "created": 1, "model": "m-1", "choices": []})
+        with pytest.raises(CompletionError):
+            client().complete(MESSAGES, SCHEMA)
+
+
+FAILURES = [
+    (429, "slow down", None, True, "too many requests"),
+    (429, "You exceeded your current quota", "insufficient_quota", False, "billing"),
+    (500, "boom", None, True, "server's side"),
+    (503, "overloaded", None, True, "server's side"),
+    (401, f"Incorrect API key provided: {KEY}", None, False, "check the value of the key"),
+    (403, "forbidden", None, False, "check the value of the key"),
+    (402, "pay", None, False, "billing"),
+    (404, "model does not exist", None, False, "'provider/model'"),
+    (408, "slow", None, True, "raise timeout"),
+    (400, "maximum context length is 4096 tokens", None, False, "max_context_trials"),
+    (400, "no", None, False, "malformed"),
+]
+
+
+class TestFailure:
+    @pytest.mark.parametrize(("status", "message", "code", "retryable", "advice"), FAILURES)
+    def test_says_what_to_do(
+        self, server: FakeServer, client: Client, status: int, message: str, code: str, retryable: bool, advice: str
+    ) -> None:
+        server.fail(status, message, code)
+        with pytest.raises(CompletionError, match=f"openai/anything .*{advice}") as caught:
+            client().complete(MESSAGES, SCHEMA)
+        assert caught.value.retryable is retryable
+        assert caught.value.retry_after is None
+        assert caught.value.__suppress_context__  # a traceback would show the unredacted original
+        assert len(server.requests) == 1
+        assert KEY not in str(caught.value)
+
+    @pytest.mark.parametrize(("header", "seconds"), [("2", 2.0), ("0.5", 0.5), ("Wed, 21 Oct 2026 07:28:00 GMT", None)])
+    def test_retry_after(self, server: FakeServer, client: Client, header: str, seconds: float | None) -> None:
+        server.fail(429, "slow down", retry_after=header)
+        with pytest.raises(CompletionError) as caught:
+            client().complete(MESSAGES, SCHEMA)
+        assert caught.value.retry_after == seconds
+
+    def test_time_out(self, server: FakeServer, client: Client) -> None:
+        server.reply(200, {}, after_s=0.6)
+        with pytest.raises(CompletionError, match=r"within 0.2 s; raise timeout") as caught:
+            client(timeout=0.2).complete(MESSAGES, SCHEMA)
+        assert caught.value.retryable
+
+    @pytest.mark.parametrize("model", ["openai/anything", "ollama_chat/llama3.1"])
+    def test_refused_connection(self, client: Client, model: str) -> None:
+        with pytest.raises(CompletionError, match=r"cannot be reached; .*api_base") as caught:
+            client(model, api_base="http://127.0.0.1:9").complete(MESSAGES, SCHEMA)
+        assert caught.value.retryable
+
+    @pytest.mark.parametrize(
+        ("model", "variable"),
+        [
+            ("gpt-4o", "OPENAI_API_KEY"),
+            ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+            ("gemini/gemini-2.5-flash", "GEMINI_API_KEY"),
+        ],
+    )
+    def test_missing_key(self, monkeypatch: pytest.MonkeyPatch, model: str, variable: str) -> None:
+        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(CompletionError, match=f"{model} has no API key; set .*{variable}") as caught:
+            LiteLLMClient(model, timeout=5.0).complete(MESSAGES, SCHEMA)
+        assert not caught.value.retryable
+
+    def test_missing_key_of_an_unknown_provider(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def completion(**_: Any) -> None:
+            raise ValueError("The api_key client option must be set")
+
+        monkeypatch.setitem(sys.modules, "litellm", SimpleNamespace(completion=completion))  # without its tables
+        with pytest.raises(CompletionError, match=r"set the provider's key variable \(e\.g\. OPENAI_API_KEY\)"):
+            LiteLLMClient("new/model").complete(MESSAGES, SCHEMA)
+
+    def test_unknown_provider(self) -> None:
+        with pytest.raises(CompletionError, match="nonsense is not known under this name"):
+            LiteLLMClient("nonsense").complete(MESSAGES, SCHEMA)
+
+    def test_litellm_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "litellm", None)
+        with pytest.raises(CompletionError, match=r"pip install 'litellm>=1.84'") as caught:
+            LiteLLMClient("gpt-4o").complete(MESSAGES, SCHEMA)
+        assert not caught.value.retryable
+
+    def test_an_unexpected_exception_is_not_retried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def completion(**_: Any) -> None:
+            raise TypeError("strange " * 1_000)
+
+        monkeypatch.setitem(sys.modules, "litellm", SimpleNamespace(completion=completion))
+        with pytest.raises(CompletionError, match=r"gpt-4o failed with TypeError.*strange") as caught:
+            LiteLLMClient("gpt-4o").complete(MESSAGES, SCHEMA)
+        assert not caught.value.retryable
+        assert len(str(caught.value)) < 1_000
+
+    def test_a_given_key_is_masked_whatever_its_form(self, server: FakeServer, client: Client) -> None:
+        server.fail(401, "the key correct-horse is wrong")
+        model = client(api_key="correct-horse")
+        with pytest.raises(CompletionError, match=r"the key \[redacted\] is wrong") as caught:
+            model.complete(MESSAGES, SCHEMA)
+        assert "correct-horse" not in repr(model) + str(caught.value)
+
+    def test_nothing_is_printed(
+        self, server: FakeServer, client: Client, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server.fail(401, f"Incorrect API key provided: {KEY}")
+        with pytest.raises(CompletionError):
+            client().complete(MESSAGES, SCHEMA)
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert KEY not in err + caplog.text
+
+
+@pytest.mark.parametrize(("model", "timeout"), [("", 30.0), ("  ", 30.0), ("gpt-4o", 0.0), ("gpt-4o", float("nan"))])
+def test_bad_arguments(model: str, timeout: float) -> None:
+    with pytest.raises(ConfigurationError, match="Expected"):
+        LiteLLMClient(model, timeout=timeout)
+
+
+class TestElicitorOverHTTP:
+    """From a study's context to a usable answer, through everything that a server may do."""
+
+    def elicitor(self, server: FakeServer, waits: list[float], **options: Any) -> LLMElicitor:
+        options = {"api_base": server.url, "api_key": "x", "timeout": 5.0, "sleep": waits.append, **options}
+        return LLMElicitor("openai/anything", **options)
+
+    def test_rate_limit_then_success(self, server: FakeServer, context: StudyContext, answer: dict[str, Any]) -> None:
+        server.fail(429, "slow down", retry_after="7")
+        server.fail(503, "overloaded")
+        server.answer(json.dumps(answer))
+        waits: list[float] = []
+        elicitation = self.elicitor(server, waits).elicit(context)
+        assert waits == [7.0, 2.0]
+        assert elicitation.n_attempts == 3
+        assert (elicitation.prompt_tokens, elicitation.completion_tokens, elicitation.cost_usd) == (1000, 500, None)
+        assert elicitation.model == "m-1"
+        assert elicitation.repairs == ()
+
+    @pytest.mark.parametrize(
+        ("bad", "finish_reason", "complaint"),
+        [
+            (None, "stop", "empty"),
+            ("", "stop", "empty"),
+            ("I think that 0.01 is good.", "stop", "text without one"),
+            ('{"notes": "", "regions": [{"region": 1,', "length", "broken off because it was too long"),
+            ('{"learning_rate": 0.01, "dropout": 0.1}', "stop", "fields dropout, learning_rate"),
+            ('{"numeric": "high"}', "stop", "'numeric' to be a list"),
+            (
+                '{"regions": [{"region": 1, "label": "", "weight": 1}], "numeric": [{"region": 1, '
+                '"parameter": "dropout", "best": NaN, "low": NaN, "high": NaN}], "confidence": NaN}',
+                "stop",
+                "three finite numbers",
+            ),
+            (
+                '{"numeric": [{"region": 1, "parameter": "eta", "best": 1, "low": 0, "high": 2}]}',
+                "stop",
+                "got beliefs about 'eta'",
+            ),
+        ],
+    )
+    def test_bad_answer_is_sent_back(
+        self,
+        server: FakeServer,
+        context: StudyContext,
+        answer: dict[str, Any],
+        bad: str | None,
+        finish_reason: str,
+        complaint: str,
+    ) -> None:
+        server.answer(bad, finish_reason=finish_reason)
+        server.answer(f"```json\n{json.dumps(answer)}\n```")
+        elicitation = self.elicitor(server, []).elicit(context)
+        assert elicitation.n_attempts == 2
+        assert (elicitation.prompt_tokens, elicitation.completion_tokens) == (2000, 1000)
+        first, second = (request["messages"] for request in server.requests)
+        assert second[: len(first)] == first
+        assert [message["role"] for message in second[len(first) :]] == ["assistant", "user"]
+        assert complaint in second[-1]["content"]
+
+    def test_refusals_only(self, server: FakeServer, context: StudyContext) -> None:
+        for _ in range(2):
+            server.answer(None, refusal="I cannot help with that.")
+        with pytest.raises(UnansweredError, match=r"2 attempts.*refusal: I cannot help") as caught:
+            self.elicitor(server, [], max_retries=1).elicit(context)
+        assert caught.value.usage.prompt_tokens == 2000
+
+    def test_time_outs_only(self, server: FakeServer, context: StudyContext) -> None:
+        for _ in range(2):
+            server.reply(200, {}, after_s=0.4)
+        waits: list[float] = []
+        with pytest.raises(UnansweredError, match=r"0.1 s.*attempt 2"):
+            self.elicitor(server, waits, max_retries=1, timeout=0.1).elicit(context)
+        assert waits == [1.0]
+
+
+class TestFunctionClient:
+    def test_text(self) -> None:
+        client = FunctionClient(lambda messages: messages[0]["content"].upper(), model="me")
+        assert client.complete(MESSAGES, SCHEMA) == Completion(text="WHERE?", model="me")
+
+    def test_completion(self) -> None:
+        completion = Completion(text="here", cost_usd=0.1)
+        assert FunctionClient(lambda _: completion).complete(MESSAGES, SCHEMA) is completion

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState, create_trial
+
+from llm_prior_bo.elicitation import StudyContext
+from llm_prior_bo.elicitation.context import MAX_ATTRIBUTE_CHARACTERS
+from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.space import SearchSpace
+
+SPACE = SearchSpace({"x": FloatDistribution(0.0, 1.0), "c": CategoricalDistribution(["a", None])})
+
+
+def add(study: optuna.Study, *values: float, x: float = 0.5, **options: Any) -> None:
+    params = {"x": x, "c": None}
+    study.add_trial(create_trial(params=params, distributions=SPACE.distributions, values=list(values), **options))
+
+
+def add_failed(study: optuna.Study, state: TrialState = TrialState.FAIL) -> None:
+    study.add_trial(create_trial(state=state, params={"x": 0.1}, distributions={"x": SPACE.distributions["x"]}))
+
+
+def shown(context: StudyContext) -> list[int]:
+    return [trial.number for trial in context.trials]
+
+
+class TestAttributes:
+    def test_the_named_ones_and_no_others(self) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("problem_description", "  digits ")
+        study.set_user_attr("domain_knowledge", "")
+        study.set_user_attr("owner", "me")
+        context = StudyContext.from_study(study, SPACE)
+        assert context.problem_description == "digits"
+        assert context.domain_knowledge is None
+        assert "owner" not in context.to_json()
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (1797, "1797"),
+            ({"rows": 3}, '{"rows": 3}'),
+            (["a", None], '["a", null]'),
+            (float("nan"), "NaN"),
+            (True, "true"),
+            ("\ud800", "?"),
+            (None, None),
+        ],
+    )
+    def test_any_type_becomes_text(self, value: Any, text: str | None) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("dataset_size", value)
+        context = StudyContext.from_study(study, SPACE)
+        assert context.dataset_size == text
+        assert json.loads(context.to_json())["dataset_size"] == text
+
+    def test_an_object_that_cannot_be_printed(self) -> None:
+        class Rude:
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        study = optuna.create_study()
+        study.set_user_attr("constraints", Rude())
+        assert StudyContext.from_study(study, SPACE).constraints == "<Rude>"
+
+    def test_long_text_is_cut_and_says_so(self) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("domain_knowledge", "word " * 10_000)
+        text = StudyContext.from_study(study, SPACE).domain_knowledge
+        assert text is not None
+        assert len(text) < MAX_ATTRIBUTE_CHARACTERS + 100
+        assert text.endswith("[... cut, 49,999 characters in all]")
+
+    def test_keys_do_not_get_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PROVIDER_API_KEY", "correcthorsebattery")
+        study = optuna.create_study()
+        study.set_user_attr("problem_description", "use sk-abcdef1234567890 or correcthorsebattery")
+        assert StudyContext.from_study(study, SPACE).problem_description == "use [redacted] or [redacted]"
+
+
+def test_metric_names_and_directions() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    assert StudyContext.from_study(study, SPACE).metric_names == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(["loss", "speed"])
+    context = StudyContext.from_study(study, SPACE)
+    assert context.metric_names == ("loss", "speed")
+    assert context.directions == ("minimize", "maximize")
+
+
+def test_space_is_the_one_that_was_asked_about() -> None:
+    context = StudyContext.from_study(optuna.create_study(), SPACE)
+    assert context.space.fingerprint == SPACE.fingerprint
+    assert context.space is context.space
+
+
+def test_under_a_pruner_with_brackets() -> None:
+    contexts: list[StudyContext] = []
+
+    class Peeking(RandomSampler):
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            contexts.append(StudyContext.from_study(study, SPACE, trial_number=trial.number))
+            return super().sample_relative(study, trial, search_space)
+
+    study = optuna.create_study(sampler=Peeking(seed=0), pruner=optuna.pruners.HyperbandPruner(max_resource=9))
+    study.set_user_attr("problem_type", "classification")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=4)
+    assert [context.problem_type for context in contexts] == ["classification"] * 4
+    assert [context.n_finished for context in contexts] == [0, 1, 2, 3]  # of all brackets
+    assert [context.trial_number for context in contexts] == [0, 1, 2, 3]
+
+
+class TestTrials:
+    def test_counts(self) -> None:
+        study = optuna.create_study()
+        add(study, 1.0)
+        add_failed(study)
+        add_failed(study, TrialState.PRUNED)
+        study.ask()
+        context = StudyContext.from_study(study, SPACE, n_trials=20)
+        assert (context.n_finished, context.n_unsuccessful, context.n_trials) == (1, 2, 20)
+        assert context.trial_number == 4
+        assert shown(context) == [0, 1, 2]
+        assert [trial.state for trial in context.trials] == ["complete", "fail", "pruned"]
+        assert context.trials[1].values is None
+
+    def test_best_recent_and_failed_share_the_places(self) -> None:
+        study = optuna.create_study()
+        for i in range(20):
+            add(study, float(i))
+        for _ in range(5):
+            add_failed(study)
+        context = StudyContext.from_study(study, SPACE, max_context_trials=10)
+        assert context.best_trials == (0, 1, 2, 3, 4)
+        assert shown(context) == [0, 1, 2, 3, 4, 17, 18, 19, 23, 24]
+
+    @pytest.mark.parametrize("limit", [0, 1, 2, 3, 5, 100])
+    def test_never_more_than_asked_for(self, limit: int) -> None:
+        study = optuna.create_study()
+        for i in range(7):
+            add(study, float(i))
+            add_failed(study)
+        context = StudyContext.from_study(study, SPACE, max_context_trials=limit)
+        assert len(context.trials) == min(limit, 14)
+        assert len(set(shown(context))) == len(context.trials)
+        if limit:
+            assert context.best_trials[0] == 0
+
+    def test_negative_limit(self) -> None:
+        with pytest.raises(ConfigurationError, match="max_context_trials >= 0, got -1"):
+            StudyContext.from_study(optuna.create_study(), SPACE, max_context_trials=-1)
+
+    @pytest.mark.parametrize(("direction", "best"), [("minimize", (0, 2)), ("maximize", (3, 1))])
+    def test_best_depends_on_the_direction(self, direction: Any, best: tuple[int, ...]) -> None:
+        study = optuna.create_study(direction=direction)
+        for value in (-math.inf, 5.0, 1.0, math.inf):
+            add(study, value)
+        assert StudyContext.from_study(study, SPACE, max_context_trials=2).best_trials == best
+
+    def test_pareto_front_comes_first(self) -> None:
+        study = optuna.create_study(directions=["minimize", "maximize"])
+        for pair in [(3, 3), (1, 1), (2, 0), (5, 9), (4, 3)]:
+            add(study, *pair)
+        context = StudyContext.from_study(study, SPACE, max_context_trials=5)
+        assert set(context.best_trials) == {0, 1, 3}
+
+    def test_infeasible_trials_come_last(self) -> None:
+        study = optuna.create_study()
+        add(study, 0.0, constraints={"memory": 1.0})
+        add(study, 1.0, constraints={"memory": -1.0})
+        context = StudyContext.from_study(study, SPACE, max_context_trials=2)
+        assert context.best_trials[0] == 1
+        assert [trial.feasible for trial in context.trials] == [False, True]
+
+    @pytest.mark.filterwarnings("ignore:Choices for a categorical distribution:UserWarning")
+    def test_everything_is_json(self) -> None:
+        study = optuna.create_study()
+        add(study, math.inf)
+        add_failed(study)
+        strange = CategoricalDistribution([(1, 2)])  # type: ignore[list-item]
+        study.add_trial(create_trial(params={"s": (1, 2)}, distributions={"s": strange}, value=0.0))
+        data = json.loads(StudyContext.from_study(study, SPACE).to_json())
+        assert data["trials"][0]["values"] == ["inf"]
+        assert data["trials"][2]["params"] == {"s": "(1, 2)"}
+        assert data["distributions"]["c"] == {"type": "categorical", "choices": ["a", "None"]}
+        assert data["distributions"]["x"] == {"type": "float", "low": 0.0, "high": 1.0, "log": False, "step": None}

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from llm_prior_bo.elicitation import (
+    FixedElicitor,
+    FunctionClient,
+    LLMElicitor,
+    PriorAnswer,
+    RecordingElicitor,
+    ReplayElicitor,
+    StudyContext,
+    prompt_hash,
+    render_prompt,
+)
+from llm_prior_bo.elicitation.replay import read_exchanges
+from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
+
+Answer = dict[str, Any]
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """Record one answer to one context."""
+
+    def record(context: StudyContext, text: str) -> Path:
+        path = tmp_path / "recordings" / "r.json"
+        RecordingElicitor(LLMElicitor(client=FunctionClient(lambda _: text, model="m")), path).elicit(context)
+        return path
+
+    return record
+
+
+def text_with(answer: Answer, confidence: float) -> str:
+    return json.dumps({**answer, "confidence": confidence})
+
+
+def test_round_trip(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, f"Sure!\n{json.dumps(answer)}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        elicitation = ReplayElicitor(path, strict=True).elicit(context)
+    assert elicitation.answer == PriorAnswer.model_validate(answer)
+    assert elicitation.raw_text == f"Sure!\n{json.dumps(answer)}"
+    assert elicitation.messages == render_prompt(context)
+    assert (elicitation.model, elicitation.cost_usd, elicitation.n_attempts) == ("m", 0.0, 1)
+
+
+def test_two_replays_are_equal(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, json.dumps(answer))
+    assert ReplayElicitor(path).elicit(context) == ReplayElicitor(path).elicit(context)
+
+
+def test_the_file_says_what_it_is(context: StudyContext, answer: Answer, record: Record) -> None:
+    data = json.loads(record(context, json.dumps(answer)).read_text(encoding="utf-8"))
+    assert data["description"] == "answer of a large language model to the prompt in this file, recorded once"
+    assert data["format_version"] == 1
+    assert data["prompt_hash"] == prompt_hash(render_prompt(context))
+    assert data["completions"] == [json.dumps(answer)]
+    assert [message["role"] for message in data["messages"]] == ["system", "user"]
+    assert list(data)[-2:] == ["messages", "completions"]
+
+
+def test_another_prompt_about_the_same_space(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, json.dumps(answer))
+    other = dataclasses.replace(context, problem_description="something else")
+    with pytest.raises(
+        ElicitationError, match=rf"{prompt_hash(render_prompt(other))}.*{prompt_hash(render_prompt(context))}"
+    ):
+        ReplayElicitor(path, strict=True).elicit(other)
+    replay = ReplayElicitor(path)
+    with pytest.warns(ElicitationWarning, match="no answer to this very prompt"):
+        elicitation = replay.elicit(other)
+    assert replay.elicit(other) == elicitation  # without a second warning
+    assert elicitation.answer == PriorAnswer.model_validate(answer)
+    assert elicitation.trials_shown == ()
+
+
+def test_order_of_the_parameters_does_not_matter(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, json.dumps(answer))
+    turned = dataclasses.replace(context, distributions=dict(reversed(list(context.distributions.items()))))
+    with pytest.warns(ElicitationWarning, match="same search space"):
+        assert ReplayElicitor(path).elicit(turned).answer == PriorAnswer.model_validate(answer)
+
+
+def test_another_space(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, json.dumps(answer))
+    other = StudyContext(distributions={"eta": FloatDistribution(0, 1)})
+    with pytest.raises(ElicitationError, match=r"recording about the search space .*\(eta\).*FixedElicitor") as caught:
+        ReplayElicitor(path).elicit(other)
+    assert not caught.value.retryable
+
+
+def test_several_questions_in_one_file(context: StudyContext, answer: Answer, record: Record) -> None:
+    later = dataclasses.replace(context, trial_number=20, n_finished=20)
+    record(context, text_with(answer, 0.25))
+    path = record(later, text_with(answer, 0.5))
+    assert [exchange.trial_number for exchange in read_exchanges(path)] == [0, 20]
+    replay = ReplayElicitor(path)
+    assert replay.elicit(context).answer.confidence == 0.25
+    assert replay.elicit(later).answer.confidence == 0.5
+    # Another course of the study: the answer that had been there at the time.
+    with pytest.warns(ElicitationWarning, match="used"):
+        at = {n: replay.elicit(dataclasses.replace(later, trial_number=n, n_finished=99)) for n in (5, 19, 20, 30)}
+    assert {n: e.answer.confidence for n, e in at.items()} == {5: 0.25, 19: 0.25, 20: 0.5, 30: 0.5}
+
+
+def test_an_earlier_trial_than_any_recorded_takes_the_first(
+    context: StudyContext, answer: Answer, record: Record
+) -> None:
+    path = record(dataclasses.replace(context, trial_number=20, n_finished=20), json.dumps(answer))
+    with pytest.warns(ElicitationWarning, match="used"):
+        assert ReplayElicitor(path).elicit(context).answer.confidence == 0.75
+
+
+def test_several_answers_to_one_question(context: StudyContext, answer: Answer, record: Record) -> None:
+    record(context, text_with(answer, 0.25))
+    path = record(dataclasses.replace(context, answer_index=1), text_with(answer, 0.5))
+    replay = ReplayElicitor(path)
+    confidences = [replay.elicit(dataclasses.replace(context, answer_index=i)).answer.confidence for i in range(3)]
+    assert confidences == [0.25, 0.5, 0.25]
+
+
+def test_recording_again_replaces(context: StudyContext, answer: Answer, record: Record) -> None:
+    record(context, text_with(answer, 0.25))
+    path = record(context, text_with(answer, 0.5))
+    (exchange,) = read_exchanges(path)
+    assert exchange.completions == (text_with(answer, 0.5),)
+    assert [file.name for file in path.parent.iterdir()] == ["r.json"]
+
+
+def test_a_person_can_be_recorded_too(context: StudyContext, answer: Answer, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    elicitation = RecordingElicitor(FixedElicitor(answer), path).elicit(context)
+    assert ReplayElicitor(path, strict=True).elicit(context).answer == elicitation.answer
+
+
+def test_a_failed_question_is_not_recorded(context: StudyContext, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    with pytest.raises(ElicitationError):
+        RecordingElicitor(LLMElicitor(client=FunctionClient(lambda _: "no"), max_retries=0), path).elicit(context)
+    assert not path.exists()
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    context: StudyContext, answer: Answer, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record(context, json.dumps(answer))
+    before = path.read_bytes()
+
+    def fail(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        record(dataclasses.replace(context, dataset_size="2"), json.dumps(answer))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_recorded_answer_that_cannot_be_used(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, json.dumps(answer))
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["completions"] = ["not JSON"]
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(AnswerError, match=r"Cannot use the recorded answer in .*r\.json.*text without one"):
+        ReplayElicitor(path).elicit(context)
+
+
+EXCHANGE = {"messages": [{"role": "user", "content": "?"}], "completions": ["{}"], "prompt_hash": "0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "not JSON"),
+        ("[]", "list is empty"),
+        ("{}", "0.messages"),
+        (json.dumps({"regions": [], "numeric": []}), "use FixedElicitor"),
+        (json.dumps({**EXCHANGE, "completions": []}), "no completions"),
+        (json.dumps({**EXCHANGE, "completions": [1]}), "completions"),
+        (json.dumps([EXCHANGE, {**EXCHANGE, "format_version": 2}]), "format_version 2 is not 1"),
+    ],
+)
+def test_not_a_recording(tmp_path: Path, text: str, match: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text, encoding="utf-8")
+    for use in (ReplayElicitor, lambda path: RecordingElicitor(FixedElicitor(PriorAnswer.by_hand()), path)):
+        with pytest.raises(ConfigurationError, match=match):
+            use(path)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"recorded exchanges, got .*r\.json.*No such file"):
+        ReplayElicitor(tmp_path / "r.json")
+
+
+def test_repr(context: StudyContext, answer: Answer, record: Record) -> None:
+    path = record(context, json.dumps(answer))
+    assert repr(ReplayElicitor(path)) == f"ReplayElicitor({str(path)!r})"

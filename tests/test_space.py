@@ -1,0 +1,181 @@
+"""`SearchSpace`: encoding and decoding are inverses, everything decodes to something legal."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from llm_prior_bo.errors import SearchSpaceError
+from llm_prior_bo.space import Column, SearchSpace
+from tests.strategies import distributions, legal_values, spaces
+
+
+def _same(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and (
+        left == right or (isinstance(left, float) and math.isclose(left, right, rel_tol=1e-12, abs_tol=1e-12))
+    )
+
+
+@given(st.data(), spaces())
+def test_decode_inverts_encode(data: st.DataObject, space: SearchSpace) -> None:
+    params = {column.name: data.draw(legal_values(column)) for column in space.columns}
+    decoded = space.decode(space.encode([params])[0])
+    for column in space.columns:
+        if column.kind == "continuous":
+            low, high = column.distribution.low, column.distribution.high  # type: ignore[attr-defined]
+            assert decoded[column.name] == pytest.approx(params[column.name], rel=1e-11, abs=1e-12 * (high - low))
+        else:
+            assert decoded[column.name] == params[column.name]
+            assert type(decoded[column.name]) is type(params[column.name])
+
+
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_every_point_decodes_to_a_legal_value(space: SearchSpace, seed: int) -> None:
+    u = np.random.default_rng(seed).random((20, len(space))) * (space.bounds[1] + 1e-9)
+    for point in u:
+        params = space.decode(point)
+        for column in space.columns:
+            value = params[column.name]
+            assert column.distribution._contains(column.distribution.to_internal_repr(value))
+            expected = int if isinstance(column.distribution, IntDistribution) else float
+            if not isinstance(column.distribution, CategoricalDistribution):
+                assert type(value) is expected
+        np.testing.assert_allclose(space.encode([params])[0], space.snap(point), atol=1e-9)
+
+
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_snap_is_idempotent_and_in_bounds(space: SearchSpace, seed: int) -> None:
+    X = np.random.default_rng(seed).normal(0.5, 1.0, (3, 4, len(space)))
+    snapped = space.snap(X)
+    assert snapped.shape == X.shape
+    assert (snapped >= space.bounds[0]).all()
+    assert (snapped <= space.bounds[1]).all()
+    np.testing.assert_allclose(space.snap(snapped), snapped, atol=1e-12)
+
+
+@given(distributions().map(lambda d: Column("p", d)).filter(lambda c: c.kind == "grid"))
+def test_cells_partition_the_unit_interval(column: Column) -> None:
+    n = column.n_values or 0
+    index = np.unique(np.linspace(0, n - 1, 50).astype(int))
+    lower, upper = column.cell_edges(index)
+    centre = column.cell_centre(index)
+    assert (lower < centre).all()
+    assert (centre < upper).all()
+    np.testing.assert_array_equal(column.cell_index(centre), index)
+    assert float(column.cell_edges(0)[0]) == 0.0
+    assert float(column.cell_edges(n - 1)[1]) == 1.0
+    inner = index[index < n - 1]
+    np.testing.assert_allclose(column.cell_edges(inner)[1], column.cell_edges(inner + 1)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value", "coordinate"),
+    [
+        # Optuna's own padding: half a step on both sides, then the logarithm.
+        (FloatDistribution(0.0, 2.0), 0.5, 0.25),
+        (FloatDistribution(1e-4, 1.0, log=True), 1e-2, 0.5),
+        (FloatDistribution(0.0, 1.0, step=0.25), 0.5, 0.5),
+        (FloatDistribution(0.0, 1.0, step=0.25), 0.0, 0.1),
+        (IntDistribution(1, 4), 2, 0.375),
+        (IntDistribution(0, 8, step=4), 4, 0.5),
+        (IntDistribution(1, 2, log=True), 1, (math.log(1.5) - math.log(0.5)) / (math.log(2.5) - math.log(0.5)) / 2),
+        (CategoricalDistribution(["a", "b", "c"]), "c", 2.0),
+        (FloatDistribution(3.0, 3.0), 3.0, 0.5),
+        (IntDistribution(7, 7), 7, 0.5),
+        (CategoricalDistribution([None]), None, 0.0),
+    ],
+)
+def test_coordinates_by_hand(distribution: BaseDistribution, value: Any, coordinate: float) -> None:
+    space = SearchSpace({"p": distribution})
+    assert space.encode([{"p": value}])[0, 0] == pytest.approx(coordinate)
+    assert _same(space.decode([coordinate])["p"], value)
+
+
+def test_equal_choices_of_different_types_are_told_apart() -> None:
+    space = SearchSpace({"p": CategoricalDistribution([1, True, 1.0, "1", None])})
+    for index, choice in enumerate([1, True, 1.0, "1", None]):
+        assert space.encode([{"p": choice}])[0, 0] == index
+        assert type(space.decode([index])["p"]) is type(choice)
+
+
+def test_log_cells_have_the_mass_that_optuna_gives_them() -> None:
+    column = Column("p", IntDistribution(1, 100, log=True))
+    lower, upper = column.cell_edges(np.arange(100))
+    k = np.arange(1, 101)
+    np.testing.assert_allclose(upper - lower, (np.log(k + 0.5) - np.log(k - 0.5)) / (np.log(100.5) - np.log(0.5)))
+    assert float((upper - lower).sum()) == pytest.approx(1.0)
+
+
+def test_huge_ranges_are_not_enumerated() -> None:
+    space = SearchSpace({"a": IntDistribution(0, 10**12), "b": FloatDistribution(-1e308, 1e308)})
+    params = {"a": 123_456_789_012, "b": 1e307}
+    decoded = space.decode(space.encode([params])[0])
+    assert decoded["a"] == params["a"]
+    assert decoded["b"] == pytest.approx(1e307)
+
+
+def test_ranges_that_the_step_does_not_divide() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        space = SearchSpace({"p": FloatDistribution(0.0, 1.0, step=0.3)})
+    assert space.columns[0].n_values == 4
+    assert space.decode([1.0])["p"] == pytest.approx(0.9)
+
+
+def test_to_unit_and_from_unit_are_inverse_and_clipped() -> None:
+    column = Column("p", FloatDistribution(1e-5, 1e-1, log=True))
+    np.testing.assert_allclose(column.to_unit([1e-5, 1e-3, 1e-1, 7.0, 0.0]), [0.0, 0.5, 1.0, 1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(column.from_unit(column.to_unit([2e-4, 3e-2])), [2e-4, 3e-2])
+
+
+def test_fingerprint_ignores_order_and_sees_changes() -> None:
+    a, b = FloatDistribution(0, 1), IntDistribution(1, 3)
+    assert SearchSpace({"a": a, "b": b}).fingerprint == SearchSpace({"b": b, "a": a}).fingerprint
+    assert SearchSpace({"a": a, "b": b}).fingerprint != SearchSpace({"a": a, "b": IntDistribution(1, 4)}).fingerprint
+    assert SearchSpace({"a": a, "b": b}) != SearchSpace({"b": b, "a": a})
+    assert hash(SearchSpace({"a": a})) == hash(SearchSpace({"a": a}))
+    assert "FloatDistribution" in repr(SearchSpace({"a": a}))
+
+
+def test_dims_by_kind() -> None:
+    space = SearchSpace({"c": CategoricalDistribution("ab"), "f": FloatDistribution(0, 1), "i": IntDistribution(0, 3)})
+    assert (space.categorical_dims, space.continuous_dims, space.grid_dims) == ((0,), (1,), (2,))
+    np.testing.assert_array_equal(space.bounds, [[0, 0, 0], [1, 1, 1]])
+    assert len(space) == 3
+    assert space.column("f").name == "f"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: SearchSpace({}), "at least one parameter"),
+        (lambda: SearchSpace({"a": "0..1"}), "FloatDistribution"),  # type: ignore[dict-item]
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).encode([{}]), "got none for"),
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).encode([{"a": 4}]), "got 4"),
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).encode([{"a": "2"}]), "got '2'"),
+        (lambda: SearchSpace({"a": FloatDistribution(1, 3)}).encode([{"a": math.nan}]), "got nan"),
+        (lambda: SearchSpace({"a": FloatDistribution(1, 3)}).encode([{"a": True}]), "got True"),
+        (lambda: SearchSpace({"a": CategoricalDistribution("xy")}).encode([{"a": "z"}]), "got 'z'"),
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).encode({"a": 1}), "list of dicts"),  # type: ignore[dict-item]
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).decode([0.1, 0.2]), "one point of shape"),
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).decode([math.nan]), "finite"),
+        (lambda: SearchSpace({"a": IntDistribution(1, 3)}).column("b"), "got 'b'"),
+        (lambda: Column("c", CategoricalDistribution("xy")).to_unit(1.0), "numeric column"),
+        (lambda: Column("f", FloatDistribution(0, 1)).cell_index(0.5), "grid or categorical"),
+    ],
+)
+def test_errors_say_what_came(call: Any, message: str) -> None:
+    with pytest.raises(SearchSpaceError, match=message):
+        call()

@@ -1,0 +1,124 @@
+"""The surrogate fits anything a study can produce, and predicts."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+import torch
+from botorch.exceptions.errors import ModelFittingError
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from llm_prior_bo import surrogate as module
+from llm_prior_bo.errors import SurrogateWarning
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.surrogate import Surrogate, fit_surrogate
+from llm_prior_bo.training_data import TrainingData
+
+SPACE = SearchSpace(
+    {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b", "c"])}
+)
+
+
+def _data(y: torch.Tensor, X: torch.Tensor | None = None, constraints: torch.Tensor | None = None) -> TrainingData:
+    n = len(y)
+    if X is None:
+        generator = torch.Generator().manual_seed(0)
+        X = torch.rand(n, 3, generator=generator, dtype=torch.float64) * torch.tensor(SPACE.bounds[1] + 0.49)
+    return TrainingData(
+        X=torch.as_tensor(SPACE.snap(X)),
+        Y=y.reshape(n, -1).double(),
+        constraints=torch.zeros(n, 0, dtype=torch.float64) if constraints is None else constraints.double(),
+        pending=torch.zeros(0, 3, dtype=torch.float64),
+    )
+
+
+def _target(X: torch.Tensor) -> torch.Tensor:
+    return torch.sin(5.0 * X[:, 0]) + X[:, 1] + 0.5 * (X[:, 2] == 1).double()
+
+
+def _mean(surrogate: Surrogate, X: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        posterior = surrogate.model.posterior(X)
+    assert isinstance(posterior, GPyTorchPosterior)
+    return posterior.mean.squeeze(-1)
+
+
+def test_learns_a_mixed_function() -> None:
+    train = _data(torch.zeros(60))
+    train = _data(_target(train.X), X=train.X)
+    surrogate = fit_surrogate(train, SPACE)
+    generator = torch.Generator().manual_seed(1)
+    new = torch.as_tensor(
+        SPACE.snap(torch.rand(200, 3, generator=generator, dtype=torch.float64) * torch.tensor(SPACE.bounds[1] + 0.49))
+    )
+    mean = _mean(surrogate, new)
+    correlation = torch.corrcoef(torch.stack([mean, _target(new)]))[0, 1]
+    assert float(correlation) > 0.97
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        torch.zeros(6),
+        torch.tensor([1.0]),
+        torch.tensor([1.0, 2.0]),
+        torch.tensor([1.0, math.inf, -math.inf, 2.0]),
+        torch.tensor([1e12, 1.0, 2.0, 1.5, 1.2]),
+        torch.tensor([1e-30, 2e-30, 3e-30]),
+    ],
+    ids=["constant", "one", "two", "infinite", "outlier", "tiny"],
+)
+def test_odd_values_fit(y: torch.Tensor) -> None:
+    surrogate = fit_surrogate(_data(y), SPACE)
+    with torch.no_grad():
+        posterior = surrogate.model.posterior(torch.rand(5, 1, 3, dtype=torch.float64).round())
+    assert isinstance(posterior, GPyTorchPosterior)
+    assert posterior.mean.isfinite().all()
+    assert posterior.variance.isfinite().all()
+
+
+def test_duplicate_points_fit() -> None:
+    X = torch.tensor([[0.5, 0.5, 1.0]]).repeat(12, 1)
+    surrogate = fit_surrogate(_data(torch.randn(12, generator=torch.Generator().manual_seed(0)), X=X), SPACE)
+    assert _mean(surrogate, X[:1].double()).isfinite().all()
+
+
+def test_several_objectives_and_constraints() -> None:
+    y = torch.randn(10, 2, generator=torch.Generator().manual_seed(0))
+    c = torch.tensor([[-1.0], [2.0]]).repeat(5, 1)
+    surrogate = fit_surrogate(_data(y, constraints=c), SPACE)
+    assert surrogate.n_objectives == 2
+    assert surrogate.model.num_outputs == 3
+    assert surrogate.feasible.tolist() == [True, False] * 5
+
+
+def test_warm_start_gives_the_same_optimum_and_foreign_state_is_ignored() -> None:
+    train = _data(torch.zeros(30))
+    train = _data(_target(train.X), X=train.X)
+    cold = fit_surrogate(train, SPACE)
+    warm = fit_surrogate(train, SPACE, warm_start=cold.hyperparameters)
+    point = torch.tensor([[0.3, 0.4, 1.0]], dtype=torch.float64)
+    assert float(_mean(warm, point)) == pytest.approx(float(_mean(cold, point)), abs=0.05)
+    fit_surrogate(train, SPACE, warm_start=[{"nonsense": torch.zeros(1)}])
+
+
+def test_a_failed_fit_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ModelFittingError("no")
+
+    monkeypatch.setattr(module, "fit_gpytorch_mll", fail)
+    with pytest.warns(SurrogateWarning, match="hyperparameters of the last fit"):
+        surrogate = fit_surrogate(_data(torch.arange(5.0)), SPACE)
+    assert _mean(surrogate, torch.zeros(1, 3, dtype=torch.float64)).isfinite().all()
+
+
+def test_a_single_choice_is_no_obstacle() -> None:
+    space = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["only"])})
+    X = torch.tensor([[0.1, 0.0], [0.9, 0.0], [0.4, 0.0]], dtype=torch.float64)
+    data = TrainingData(X=X, Y=X[:, :1], constraints=X[:, :0], pending=X[:0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fit_surrogate(data, space).model.num_outputs == 1
