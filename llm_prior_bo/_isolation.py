@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from linear_operator.utils.warnings import NumericalWarning
 
 _lock = threading.RLock()
 
@@ -19,6 +21,8 @@ def isolated_torch(seed: int) -> Iterator[None]:
       forked and seeded here, and restored afterwards. That state is shared by all threads of a process, hence the lock.
     * Two torch threads are many times slower than one where cores are shared, so one is forced and restored.
     * A default device or dtype set by the user's own training code must not reach the surrogate.
+    * The jitter that a covariance matrix gets where points nearly coincide is no news to the user, and must not end a
+      study whose warnings are errors.
 
     Args:
         seed: Seed of everything drawn inside.
@@ -28,7 +32,8 @@ def isolated_torch(seed: int) -> Iterator[None]:
         try:
             torch.set_num_threads(1)
             torch.set_default_dtype(torch.float64)
-            with _cpu(), torch.random.fork_rng(devices=[]):
+            with _cpu(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NumericalWarning)
                 torch.manual_seed(seed)
                 yield
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.elicitor import Elicitation, Usage
 from llm_prior_bo.persistence import FailureRecord, load_elicitations, load_failures
 from llm_prior_bo.trial_records import Suggestion, read_suggestion
 
@@ -30,14 +30,14 @@ class StudyStatistics:
 
     @property
     def cost_usd(self) -> float | None:
-        """Known cost of all answers; `None` if no answer's cost is known."""
-        return _sum_known([elicitation.cost_usd for elicitation in self.elicitations])
+        """Known cost of all questions, answered or not; `None` if nothing is known."""
+        return _sum_known([*(e.cost_usd for e in self.elicitations), *(f.usage.cost_usd for f in self.failures)])
 
     @property
     def tokens(self) -> int | None:
-        """Known prompt and completion tokens of all answers; `None` if none is known."""
-        counts = [n for e in self.elicitations for n in (e.prompt_tokens, e.completion_tokens)]
-        total = _sum_known(counts)
+        """Known prompt and completion tokens of all questions, answered or not; `None` if nothing is known."""
+        records: list[Elicitation | Usage] = [*self.elicitations, *(failure.usage for failure in self.failures)]
+        total = _sum_known([n for record in records for n in (record.prompt_tokens, record.completion_tokens)])
         return None if total is None else int(total)
 
     def to_dict(self) -> dict[str, Any]:

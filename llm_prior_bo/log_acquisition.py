@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.acquisition.analytic import LogExpectedImprovement
-from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabilityOfFeasibility
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
@@ -25,7 +26,8 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
     """Choose and build the acquisition function for a surrogate.
 
     * one objective, nothing pending, no constraint: analytic LogEI;
-    * one objective otherwise: qLogNoisyExpectedImprovement;
+    * one objective otherwise: qLogNoisyExpectedImprovement, but while nothing is feasible the log probability that it
+      is, for there is nothing to improve on;
     * several objectives: qLogNoisyExpectedHypervolumeImprovement (Ament et al., NeurIPS 2023, for all three).
 
     Args:
@@ -41,15 +43,22 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
         return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
     sampler = SobolQMCNormalSampler(torch.Size([N_MC_SAMPLES]), seed=seed)
     constraints = _constraint_callables(m, c)
-    if m == 1:
-        return qLogNoisyExpectedImprovement(
-            surrogate.model,
-            X_baseline=surrogate.X,
-            sampler=sampler,
-            objective=GenericMCObjective(_first_output),
-            X_pending=pending if len(pending) else None,
-            constraints=constraints,
+    if m == 1 and constraints is not None and not bool(surrogate.feasible.any()):
+        return qLogProbabilityOfFeasibility(
+            surrogate.model, constraints, sampler=sampler, X_pending=pending if len(pending) else None
         )
+    if m == 1:
+        with warnings.catch_warnings():
+            # Points that are feasible only just may all be infeasible in one of the samples.
+            warnings.filterwarnings("ignore", "When all training points are infeasible")
+            return qLogNoisyExpectedImprovement(
+                surrogate.model,
+                X_baseline=surrogate.X,
+                sampler=sampler,
+                objective=GenericMCObjective(_first_output),
+                X_pending=pending if len(pending) else None,
+                constraints=constraints,
+            )
     return qLogNoisyExpectedHypervolumeImprovement(
         surrogate.model,
         ref_point=_reference_point(surrogate),

@@ -19,7 +19,7 @@ from torch.quasirandom import SobolEngine
 
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
-N_SOBOL = 512
+N_SOBOL = 2048
 N_LOCAL_SEARCHES = 8
 MAX_ROUNDS = 8
 TOLERANCE = 1e-4
@@ -30,17 +30,24 @@ _BATCH = 512
 
 
 def optimize_acquisition(
-    acq_function: AcquisitionFunction, space: SearchSpace, *, starts: Tensor, rng: np.random.Generator
+    acq_function: AcquisitionFunction,
+    space: SearchSpace,
+    *,
+    starts: Tensor,
+    incumbents: Tensor | None = None,
+    rng: np.random.Generator,
 ) -> tuple[Tensor, float]:
     """Maximise an acquisition function over the legal points of a space.
 
-    Start points are chosen among Sobol points and `starts`; from there, gradient steps on the continuous columns
-    alternate with steps along every discrete column until nothing improves.
+    Start points are chosen among Sobol points and `starts`, and the incumbents always are; from there, gradient steps
+    on the continuous columns alternate with steps along every discrete column until nothing improves.
 
     Args:
         acq_function: Maps `b x 1 x d` to `b`; its values should be log values, they are compared after `exp`.
         space: The space that the columns belong to.
-        starts: Further points worth starting from (samples of the prior, incumbents), `s x d`.
+        starts: Further points that may be worth starting from (samples of the prior, points near good ones), `s x d`.
+        incumbents: Points that a search starts from in any case, `k x d`. The best trials have next to no acquisition
+            value themselves, so they would never be chosen, but what is better is often near.
         rng: Source of all randomness, but for what the acquisition function draws itself.
 
     Returns:
@@ -50,6 +57,9 @@ def optimize_acquisition(
     values = _evaluate(acq_function, candidates)
     chosen = _choose_starts(values, rng)
     X, value = candidates[chosen], values[chosen]
+    if incumbents is not None and len(incumbents):
+        X = torch.cat([X, incumbents])
+        value = torch.cat([value, _evaluate(acq_function, incumbents)])
     active = torch.arange(len(X))
     for _ in range(MAX_ROUNDS):
         before = value[active].clone()

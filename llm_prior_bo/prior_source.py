@@ -13,13 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.build_prior import build_prior
 from llm_prior_bo.elicitation.context import StudyContext
-from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor
+from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, Usage
+from llm_prior_bo.elicitation.redact import redact
 from llm_prior_bo.errors import (
     AnswerError,
     ConfigurationError,
@@ -28,15 +31,22 @@ from llm_prior_bo.errors import (
     LLMPriorError,
     RepairedAnswerWarning,
 )
-from llm_prior_bo.persistence import load_elicitations, load_failures, save_elicitation, save_failure
-from llm_prior_bo.priors import OptimumPrior, UniformPrior, pool_priors
+from llm_prior_bo.persistence import (
+    FailureRecord,
+    load_elicitations,
+    load_failures,
+    save_elicitation,
+    save_failure,
+)
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior, pool_priors
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.trial_records import is_own
 
 if TYPE_CHECKING:
     from optuna import Study
 
-StudyKey = tuple[int, int]
+POLL_SECONDS = 0.2
+"""How often a worker looks whether the answer it waits for is there."""
 
 
 class PriorSource(Protocol):
@@ -73,8 +83,19 @@ class GivenPrior:
         """Nothing to prepare."""
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:  # noqa: ARG002 - part of the protocol
-        """The given density, if it is over this very space, else no opinion."""
-        return self.prior if space == self.space else UniformPrior(space)
+        """The given density, over some of its parameters if it is a mixture; no opinion where it is of no use."""
+        if space == self.space:
+            return self.prior
+        return _restricted(self.prior, space) if isinstance(self.prior, MixturePrior) else UniformPrior(space)
+
+
+@dataclass
+class _Memory:
+    """What this process knows of one study."""
+
+    answers: list[Elicitation] = field(default_factory=list)
+    priors: dict[SearchSpace, OptimumPrior] = field(default_factory=dict)
+    gave_up: bool = False
 
 
 @dataclass
@@ -86,7 +107,7 @@ class ElicitedPrior:
         n_answers: How many answers are pooled.
         max_context_trials: How many trials of each kind the context may show.
         patience: Seconds to wait for another worker's answer before going on without one.
-        budget_usd: Ask no more once the known cost of this study's answers reaches this.
+        budget_usd: Ask no more once the known cost of this study's questions reaches this.
         build: Turns an answer and a space into a density.
     """
 
@@ -96,32 +117,35 @@ class ElicitedPrior:
     patience: float = 150.0
     budget_usd: float | None = None
     build: Callable[..., OptimumPrior] = build_prior
-    _gave_up: set[StudyKey] = field(default_factory=set, repr=False)
-    _cache: dict[StudyKey, tuple[list[Elicitation], dict[SearchSpace, OptimumPrior]]] = field(
-        default_factory=dict, repr=False
-    )
+    # By the storage itself, not its id, which another study's storage may have later.
+    _memories: WeakKeyDictionary[BaseStorage, dict[int, _Memory]] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the caches: another process reads the study instead."""
-        return {**self.__dict__, "_cache": {}, "_gave_up": set()}
+        """Without the memory: another process reads the study instead."""
+        return {**self.__dict__, "_memories": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """With an empty memory."""
+        self.__dict__.update(state, _memories=WeakKeyDictionary())
 
     def prepare(self, study: Study, trial: FrozenTrial, space: SearchSpace | None) -> None:
         """Ask, or wait for the worker that does, unless an answer is there or asking failed before."""
-        if space is None or _key(study) in self._gave_up or self._answers(study):
+        if space is None or self._is_settled(study):
             return
+        known_failures = load_failures(study)
+        if not self._is_first(study, trial):
+            self._wait(study, trial, known_failures)
         if self._is_first(study, trial):
             with _asking:  # threads of one process share this object
-                if not self._answers(study, fresh=True) and _key(study) not in self._gave_up:
+                if not self._is_settled(study, fresh=True):
                     self._ask(study, trial, space)
-        else:
-            self._wait(study, trial)
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:
         """The pooled density of the stored answers over `space`, uniform if there is none."""
         answers = self._answers(study)
+        priors = self._memory(study).priors
         if not answers:
             return UniformPrior(space)
-        priors = self._cache[_key(study)][1]
         if space not in priors:
             priors[space] = self._build(answers, space)
         return priors[space]
@@ -134,19 +158,25 @@ class ElicitedPrior:
             return UniformPrior(space)
         return prior if any(region.marginals for region in prior.regions) else UniformPrior(space)
 
+    def _memory(self, study: Study) -> _Memory:
+        return self._memories.setdefault(study._storage, {}).setdefault(study._study_id, _Memory())
+
+    def _is_settled(self, study: Study, *, fresh: bool = False) -> bool:
+        return self._memory(study).gave_up or bool(self._answers(study, fresh=fresh))
+
     def _answers(self, study: Study, *, fresh: bool = False) -> list[Elicitation]:
-        """Stored answers; read from the storage until there are some, then from memory."""
-        cached = self._cache.get(_key(study))
-        if cached is not None and not fresh:
-            return cached[0]
-        # The first ones: the order is the same for every reader, so all workers agree.
-        answers = list(load_elicitations(study))[: self.n_answers]
-        if answers:
-            self._cache[_key(study)] = (answers, {})
-        return answers or (cached[0] if cached is not None else [])
+        """Stored answers; read from the storage until all are there, then from memory."""
+        memory = self._memory(study)
+        if fresh or len(memory.answers) < self.n_answers:
+            # The first ones: the order is the same for every reader, so all workers agree.
+            stored = list(load_elicitations(study))[: self.n_answers]
+            # Fewer than in memory: the storage did not take them.
+            if len(stored) >= len(memory.answers) and stored != memory.answers:
+                memory.answers, memory.priors = stored, {}
+        return memory.answers
 
     def _is_first(self, study: Study, trial: FrozenTrial) -> bool:
-        trials = study.get_trials(deepcopy=False)
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)  # of all of a pruner's brackets
         return not any(self._may_ask(other) and other.number < trial.number for other in trials)
 
     def _may_ask(self, trial: FrozenTrial) -> bool:
@@ -156,12 +186,28 @@ class ElicitedPrior:
             return False
         return (datetime.now() - started).total_seconds() < self.patience
 
-    def _wait(self, study: Study, trial: FrozenTrial) -> None:
+    def _wait(self, study: Study, trial: FrozenTrial, known_failures: tuple[FailureRecord, ...]) -> None:
+        """Wait until another worker has an answer or none, is dead, or patience is at an end."""
         deadline = time.monotonic() + self.patience
-        while time.monotonic() < deadline:
-            if self._answers(study, fresh=True) or load_failures(study) or self._is_first(study, trial):
+        while True:
+            # Before the records: an asker writes them before it steps aside.
+            is_first = self._is_first(study, trial)
+            if self._is_settled(study, fresh=True):
                 return
-            time.sleep(0.2)
+            failures = [failure for failure in load_failures(study) if failure not in known_failures]
+            if failures:
+                self._memory(study).gave_up = True
+                _warn(f"Another worker asked: {failures[-1].reason} {_NO_PRIOR}")
+                return
+            if is_first:
+                return
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_SECONDS)
+        _warn(
+            f"Expected another worker's answer within {self.patience:g} s, got none; trial {trial.number} goes on "
+            "without a prior, later ones use the answer once it is there."
+        )
 
     def _ask(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> None:
         """Ask and store; every failure ends in one warning and a study without a prior."""
@@ -180,40 +226,60 @@ class ElicitedPrior:
     def _keep(self, study: Study, elicitation: Elicitation) -> None:
         """Store an answer, and keep it in memory for the case that the storage does not take it."""
         save_elicitation(study, elicitation)
-        answers, _ = self._cache.get(_key(study), ([], {}))
-        self._cache[_key(study)] = ([*answers, elicitation], {})
+        memory = self._memory(study)
+        memory.answers, memory.priors = [*memory.answers, elicitation], {}
         if elicitation.repairs:
             listed = "; ".join(elicitation.repairs)
             warnings.warn(f"The answer was repaired: {listed}", RepairedAnswerWarning, stacklevel=2)
 
     def _check_budget(self, study: Study) -> None:
-        spent = sum(elicitation.cost_usd or 0.0 for elicitation in load_elicitations(study))
+        costs = [elicitation.cost_usd for elicitation in load_elicitations(study) or self._memory(study).answers]
+        costs += [failure.usage.cost_usd for failure in load_failures(study)]
+        spent = sum(cost or 0.0 for cost in costs)
         if self.budget_usd is not None and spent >= self.budget_usd:
             raise ElicitationError(f"Expected to spend at most {self.budget_usd} USD, spent {spent} already.")
 
     def _give_up(self, study: Study, trial: FrozenTrial, error: Exception) -> None:
-        self._gave_up.add(_key(study))
-        save_failure(study, trial.number, str(error))
-        remedy = "the study goes on with the answers it has" if self._answers(study, fresh=True) else _NO_PRIOR
-        _warn(f"{error} {remedy.capitalize()}.")
+        self._memory(study).gave_up = True
+        reason = str(error)
+        if not isinstance(error, LLMPriorError):  # the name of a strange error says more than its text
+            reason = redact(f"Expected an answer from {type(self.elicitor).__name__}, got {error!r}.")
+        usage = getattr(error, "usage", None)
+        save_failure(study, trial.number, reason, usage=usage if isinstance(usage, Usage) else None)
+        has_some = bool(self._answers(study, fresh=True))
+        _warn(f"{reason} {'The study goes on with the answers it has.' if has_some else _NO_PRIOR}")
 
 
-_NO_PRIOR = "the study goes on as plain Bayesian optimisation, without a prior"
+_NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
 _asking = threading.RLock()
 
 
 def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
-    """All parameters to ask about: the given ones, else those of the study's trials (conditional ones included)."""
+    """All parameters to ask about: the given ones, else those of the study's finished trials, conditional ones too."""
     if given is not None:
         return given
     distributions: dict[str, BaseDistribution] = {}
-    for trial in study.get_trials(deepcopy=False):
-        distributions.update(trial.distributions)
+    for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
+        # A trial that is running, or failed, may not have suggested all of its parameters.
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            distributions.update(trial.distributions)
     return SearchSpace(distributions) if distributions else None
 
 
-def _key(study: Study) -> StudyKey:
-    return id(study._storage), study._study_id
+def _restricted(prior: MixturePrior, space: SearchSpace) -> OptimumPrior:
+    """A mixture's density of some of its parameters, the others integrated out."""
+    regions = []
+    for region in prior.regions:
+        kept = {
+            name: marginal
+            for name, marginal in region.marginals.items()
+            if name in space.names and marginal.column == space.column(name)
+        }
+        pairs = {pair: rho for pair, rho in region.correlations.items() if set(pair) <= kept.keys()}
+        regions.append(RegionPrior(space, kept, correlations=pairs, label=region.label))
+    if not any(region.marginals for region in regions):
+        return UniformPrior(space)
+    return MixturePrior(space, regions, prior.weights, prior.uniform_weight)
 
 
 def _warn(message: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.search_space import IntersectionSearchSpace
+from optuna.search_space import intersection_search_space
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from llm_prior_bo.acquisition import prior_weighted
 from llm_prior_bo.decay import DecaySchedule, PowerDecay, bind_decay, check_decay, exponent_at
 from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.elicitation.elicitor import Elicitor, LLMElicitor
-from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
 from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.optimize import optimize_acquisition, perturbed
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
@@ -28,12 +28,21 @@ from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.startup import startup_point, startup_slot
 from llm_prior_bo.surrogate import Hyperparameters, Surrogate, fit_surrogate
 from llm_prior_bo.training_data import TrainingData
-from llm_prior_bo.trial_records import Suggestion, is_own, mark_started, publish_suggestion, read_suggestion
+from llm_prior_bo.trial_records import (
+    Suggestion,
+    abandon,
+    is_own,
+    mark_started,
+    publish_suggestion,
+    read_suggestion,
+)
 from llm_prior_bo.trust import TrustGate
 
 if TYPE_CHECKING:
     from optuna import Study
 
+N_STARTUP_WITH_PRIOR = 5
+N_STARTUP_WITHOUT_PRIOR = 10
 N_PRIOR_STARTS = 128
 N_INCUMBENTS = 5
 
@@ -64,7 +73,7 @@ class LLMPriorSampler(BaseSampler):
         decay: Number of this study's finished trials -> exponent of the prior.
         trust: A gate that reweighs the prior by the evidence at every suggestion; `None` is plain piBO.
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
-            first.
+            first. `None`: 5 with a prior, 10 while there is none.
         temperature: Sampling temperature of the language model.
         timeout: Seconds for one request.
         max_retries: How often one answer is asked for again (bad answer, rate limit, time-out).
@@ -88,7 +97,7 @@ class LLMPriorSampler(BaseSampler):
         search_space: Mapping[str, BaseDistribution] | SearchSpace | None = None,
         decay: DecaySchedule | None = None,
         trust: TrustGate | None = None,
-        n_startup_trials: int = 5,
+        n_startup_trials: int | None = None,
         temperature: float = 0.3,
         timeout: float = 30.0,
         max_retries: int = 3,
@@ -99,8 +108,11 @@ class LLMPriorSampler(BaseSampler):
         seed: int | None = None,
     ) -> None:
         _check_exactly_one(model=model, elicitor=elicitor, prior=prior)
-        _check_numbers(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, budget_usd=budget_usd)
-        _check_numbers(temperature=temperature, timeout=timeout, max_retries=max_retries, n_answers=n_answers - 1)
+        _check_kinds(model=(model, str), elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
+        _check_kinds(trust=(trust, TrustGate), independent_sampler=(independent_sampler, BaseSampler))
+        _check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
+        _check_counts(n_answers=n_answers, least=1)
+        _check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd)
         self._search_space = _as_space(search_space, prior)
         self._decay = check_decay(PowerDecay(beta=10.0) if decay is None else decay)
         self._trust = trust
@@ -121,7 +133,6 @@ class LLMPriorSampler(BaseSampler):
             assert self._search_space is not None
             self._source = GivenPrior(prior, self._search_space)
         self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
-        self._intersection = IntersectionSearchSpace()
         self._design_seed = _entropy(seed)
         self._trial_seed = self._design_seed
         self._warm_start: tuple[SearchSpace, Hyperparameters] | None = None
@@ -135,7 +146,11 @@ class LLMPriorSampler(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Ask for an answer if one is due, then mark the trial as this study's own."""
-        self._source.prepare(study, trial, known_space(study, self._search_space))
+        try:
+            self._source.prepare(study, trial, known_space(study, self._search_space))
+        except BaseException:  # an answer that does not fit, or a person's interrupt
+            abandon(study, trial)
+            raise
         mark_started(study, trial)
         self._independent_sampler.before_trial(study, trial)
 
@@ -145,10 +160,13 @@ class LLMPriorSampler(BaseSampler):
         trial: FrozenTrial,  # noqa: ARG002 - Optuna's signature
     ) -> dict[str, BaseDistribution]:
         """The given search space, else the parameters that all finished trials share; single-valued ones left out."""
+        if isinstance(self._source, GivenPrior):
+            return dict(self._source.space.distributions)  # all: the density is over these very columns
         if self._search_space is not None:
             distributions = self._search_space.distributions
         else:
-            distributions = self._intersection.calculate(study)
+            # Not Optuna's incremental class: it would mix up studies that have one id in different storages.
+            distributions = intersection_search_space(study.get_trials(deepcopy=False))
         return {name: distribution for name, distribution in distributions.items() if not distribution.single()}
 
     def sample_relative(
@@ -161,7 +179,7 @@ class LLMPriorSampler(BaseSampler):
         with isolated_torch(self._seed(trial, "relative")):
             prior = self._source.current(study, space)
             data = TrainingData.from_study(study, space, trial=trial)
-            if data.n < self._n_startup_trials or data.n == 0:
+            if data.n < self._n_startup(prior) or data.n == 0:
                 suggestion = self._from_design(study, trial, space, prior)
             else:
                 suggestion = self._from_acquisition(study, trial, space, prior, data)
@@ -191,10 +209,16 @@ class LLMPriorSampler(BaseSampler):
 
     def _from_design(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
         slot = startup_slot(study, trial)
-        x = startup_point(prior, slot, n_startup_trials=self._n_startup_trials, seed=self._design_seed)
+        x = startup_point(prior, slot, n_startup_trials=self._n_startup(prior), seed=self._design_seed)
         return Suggestion(
             params=space.decode(x), phase="startup", n=_n_evidence(study), slot=slot, log_prior=float(prior.log_prob(x))
         )
+
+    def _n_startup(self, prior: OptimumPrior) -> int:
+        """Size of the start-up design: fewer trials where a prior says where to look."""
+        if self._n_startup_trials is not None:
+            return self._n_startup_trials
+        return N_STARTUP_WITHOUT_PRIOR if isinstance(prior, UniformPrior) else N_STARTUP_WITH_PRIOR
 
     def _from_acquisition(
         self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior, data: TrainingData
@@ -208,8 +232,9 @@ class LLMPriorSampler(BaseSampler):
         base = log_acquisition(surrogate, pending=data.pending, seed=seed)
         acquisition = prior_weighted(base, prior, exponent=exponent)
         rng = np.random.default_rng(seed)
-        starts = _starts(surrogate, prior, space, rng)
-        x, value = optimize_acquisition(acquisition, space, starts=starts, rng=rng)
+        incumbents = _incumbents(surrogate, N_INCUMBENTS)
+        starts = _starts(prior, incumbents, space, rng)
+        x, value = optimize_acquisition(acquisition, space, starts=starts, incumbents=incumbents[:2], rng=rng)
         log_prior = float(prior.log_prob(x))
         return Suggestion(
             params=space.decode(x),
@@ -237,7 +262,10 @@ class LLMPriorSampler(BaseSampler):
         joint = self._source.current(study, known)
         if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
             return prior
-        shares = joint.responsibilities(torch.as_tensor(known.encode([suggestion.params])))[0]
+        try:
+            shares = joint.responsibilities(torch.as_tensor(known.encode([suggestion.params])))[0]
+        except SearchSpaceError:  # published by a worker with other ranges, or choices that JSON does not hold
+            return prior
         return prior.with_weights(shares[:-1].tolist(), uniform_weight=float(shares[-1]))
 
     def _seed(self, trial: FrozenTrial, purpose: str) -> int:
@@ -246,12 +274,21 @@ class LLMPriorSampler(BaseSampler):
         return int(sequence.generate_state(1)[0])
 
 
-def _starts(surrogate: Surrogate, prior: OptimumPrior, space: SearchSpace, rng: np.random.Generator) -> Tensor:
-    """Start points for the acquisition's maximisation: draws from the prior, incumbents, and points near them."""
+def _incumbents(surrogate: Surrogate, n: int) -> Tensor:
+    """The best distinct training points, at most `n x d`; by the sum of the standardised objectives if several."""
     order = surrogate.Y.sum(dim=-1).argsort(descending=True)
-    incumbents = surrogate.X[order[:N_INCUMBENTS]]
+    rows: list[Tensor] = []
+    for x in surrogate.X[order]:
+        if len(rows) < n and not any(torch.equal(x, row) for row in rows):
+            rows.append(x)
+    return torch.stack(rows)
+
+
+def _starts(prior: OptimumPrior, incumbents: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
+    """Start points for the acquisition's maximisation: draws from the prior and points near the incumbents."""
     draws = prior.sample(N_PRIOR_STARTS, generator=_generator(int(rng.integers(2**31))))
-    return torch.cat([draws, incumbents, perturbed(incumbents, space, n_each=20, scale=0.05, rng=rng)])
+    near = [perturbed(incumbents, space, n_each=20, scale=scale, rng=rng) for scale in (0.02, 0.1)]
+    return torch.cat([draws, *near])
 
 
 def _n_evidence(study: Study) -> int:
@@ -293,7 +330,28 @@ def _check_exactly_one(**sources: object) -> None:
         )
 
 
-def _check_numbers(**numbers: float | None) -> None:
+_KINDS: dict[type, str] = {
+    str: "the name of a model, e.g. 'gpt-4o'",
+    Elicitor: "an object with a method elicit, e.g. FixedElicitor(answer)",
+    OptimumPrior: "an OptimumPrior, e.g. build_prior(answer, space)",
+    TrustGate: "an object with a method reweight",
+    BaseSampler: "an Optuna sampler, e.g. RandomSampler()",
+}
+
+
+def _check_kinds(**values: tuple[object, type]) -> None:
+    for name, (value, kind) in values.items():
+        if value is not None and not isinstance(value, kind):
+            raise ConfigurationError(f"Expected {name} to be {_KINDS[kind]}, got {value!r}.")
+
+
+def _check_counts(*, least: int = 0, **counts: object) -> None:
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int | np.integer) or value < least):
+            raise ConfigurationError(f"Expected {name} to be a whole number >= {least}, got {value!r}.")
+
+
+def _check_numbers(**numbers: object) -> None:
     for name, value in numbers.items():
-        if value is not None and not value >= 0:
-            raise ConfigurationError(f"Expected {name} >= 0, got {value}.")
+        if value is not None and not (isinstance(value, int | float | np.number) and value >= 0):
+            raise ConfigurationError(f"Expected {name} >= 0, got {value!r}.")

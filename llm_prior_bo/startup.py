@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 def startup_slot(study: Study, trial: FrozenTrial) -> int:
     """The position of a trial in the start-up design.
 
-    Counts the earlier trials that hold a position or, still running, are about to take one; so workers that start at
-    the same time take different positions, and a position whose trial failed is not tried again.
+    The first free one, leaving as many to earlier trials as there are running ones that are about to take one. So
+    workers that start at the same time take different positions, a position whose trial failed is not tried again, and
+    none is lost to a trial whose parameters came from elsewhere.
     """
-    earlier = (other for other in study.get_trials(deepcopy=False) if other.number < trial.number)
-    return sum(_takes_slot(other) for other in earlier)
+    others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+    taken = {suggestion.slot for other in others if (suggestion := read_suggestion(other)) is not None}
+    n_before = sum(_is_about_to_take_a_slot(other) for other in others if other.number < trial.number)
+    free = (slot for slot in itertools.count() if slot not in taken)
+    return next(itertools.islice(free, n_before, None))
 
 
 def startup_point(prior: OptimumPrior, slot: int, *, n_startup_trials: int, seed: int) -> Tensor:
@@ -44,11 +49,9 @@ def startup_point(prior: OptimumPrior, slot: int, *, n_startup_trials: int, seed
     return prior.sample(1, generator=_generator(seed + slot))[0]
 
 
-def _takes_slot(trial: FrozenTrial) -> bool:
-    suggestion = read_suggestion(trial)
-    if suggestion is not None:
-        return suggestion.slot is not None
-    return trial.state == TrialState.RUNNING and is_own(trial) and not trial.params
+def _is_about_to_take_a_slot(trial: FrozenTrial) -> bool:
+    started = trial.state == TrialState.RUNNING and is_own(trial)
+    return started and not trial.params and read_suggestion(trial) is None
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
+MAX_IN_VAIN = 30
+"""How many of the latest failed and pruned trials are kept away from: with 150 a suggestion takes 3 s, not 0.3 s."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingData:
     """What the surrogate learns from.
@@ -29,8 +33,9 @@ class TrainingData:
         X: Encoded points of the finished trials, `n x d`.
         Y: Their objective values, all to be maximised, `n x m`; may hold infinities, never NaN.
         constraints: Their constraint values, feasible where `<= 0`, `n x c` with `c >= 0`.
-        pending: Encoded points that are being evaluated or that failed, `p x d`: places where a further evaluation
-            teaches nothing yet.
+        pending: Encoded points that are being evaluated, or lately failed or were pruned, `p x d`: places where a
+            further evaluation teaches nothing yet.
+        active: Which parameters each finished trial asked for, `n x d` booleans; all of them if `None`.
 
     Raises:
         SearchSpaceError: If the shapes do not fit each other.
@@ -40,13 +45,16 @@ class TrainingData:
     Y: Tensor
     constraints: Tensor
     pending: Tensor
+    active: Tensor | None = None
 
     def __post_init__(self) -> None:
         n, d = self.X.shape
-        if len(self.Y) != n or len(self.constraints) != n or self.pending.shape[-1] != d:
+        active_fits = self.active is None or self.active.shape == self.X.shape
+        if len(self.Y) != n or len(self.constraints) != n or self.pending.shape[-1] != d or not active_fits:
             raise SearchSpaceError(
                 f"Expected X `n x d`, Y `n x m`, constraints `n x c` and pending `p x d`, got {tuple(self.X.shape)}, "
-                f"{tuple(self.Y.shape)}, {tuple(self.constraints.shape)} and {tuple(self.pending.shape)}."
+                f"{tuple(self.Y.shape)}, {tuple(self.constraints.shape)} and {tuple(self.pending.shape)}; "
+                "active, if given, as X."
             )
 
     @property
@@ -56,7 +64,7 @@ class TrainingData:
 
     @classmethod
     def from_study(cls, study: Study, space: SearchSpace, *, trial: FrozenTrial | None = None) -> TrainingData:
-        """Collect the finished, running and failed trials of a study.
+        """Collect the finished, running, failed and pruned trials of a study.
 
         A finished trial that lacks a parameter of `space` (a conditional one that was not active) gets the column's
         neutral coordinate; one with a value that is not legal in `space` is left out.
@@ -71,7 +79,8 @@ class TrainingData:
         """
         own = trial.number if trial is not None else -1
         signs = np.array([-1.0 if d == StudyDirection.MINIMIZE else 1.0 for d in study.directions])
-        finished, values, constraints, pending = [], [], [], []
+        finished, values, constraints, active = [], [], [], []
+        running, in_vain = [], []
         for other in study.get_trials(deepcopy=False):
             point = None if other.number == own else encode_trial(other, space)
             if point is None:
@@ -79,15 +88,20 @@ class TrainingData:
             if other.state == TrialState.COMPLETE and other.values is not None:
                 finished.append(point)
                 values.append(signs * np.array(other.values))
-                constraints.append(_constraint_values(other))
-            elif other.state in (TrialState.RUNNING, TrialState.FAIL):
-                pending.append(point)
+                constraints.append(other.constraints)
+                active.append(np.array([name in other.params for name in space.names]))
+            elif other.state == TrialState.RUNNING:
+                running.append(point)
+            elif other.state in (TrialState.FAIL, TrialState.PRUNED):
+                # Without them a trial that was pruned would be suggested again: nothing else has changed.
+                in_vain.append(point)
         d, m = len(space), len(signs)
         return cls(
             X=_tensor(finished, d),
             Y=_tensor(values, m),
-            constraints=torch.as_tensor(_rectangular(constraints)),
-            pending=_distinct(_tensor(pending, d)),
+            constraints=torch.as_tensor(_constraint_table(constraints)),
+            pending=_distinct(_tensor([*running, *in_vain[-MAX_IN_VAIN:]], d)),
+            active=_tensor(active, d).bool(),
         )
 
 
@@ -112,22 +126,15 @@ def encode_trial(trial: FrozenTrial, space: SearchSpace) -> FloatArray | None:
             continue
         try:
             point[j] = column.encode(params[column.name])
-        except SearchSpaceError:
+        except (SearchSpaceError, OverflowError):  # a published number may be larger than any float
             return None
     return point
 
 
-def _constraint_values(trial: FrozenTrial) -> list[float]:
-    return [trial.constraints[key] for key in sorted(trial.constraints)]
-
-
-def _rectangular(rows: Sequence[Sequence[float]]) -> FloatArray:
-    """Constraint rows as `n x c`; a trial that reported fewer constraints than others counts as infeasible there."""
-    width = max(map(len, rows), default=0)
-    table = np.full((len(rows), width), math.inf)
-    for i, row in enumerate(rows):
-        table[i, : len(row)] = row
-    return table
+def _constraint_table(rows: Sequence[Mapping[str, float]]) -> FloatArray:
+    """Constraints as `n x c`, one column a name; a trial that did not report one counts as infeasible there."""
+    names = sorted({name for row in rows for name in row})
+    return np.array([[row.get(name, math.inf) for name in names] for row in rows]).reshape(len(rows), len(names))
 
 
 def _tensor(rows: Sequence[FloatArray], width: int) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -48,6 +49,12 @@ def mark_started(study: Study, trial: FrozenTrial) -> None:
     study._storage.set_trial_system_attr(trial._trial_id, STARTED_KEY, True)
 
 
+def abandon(study: Study, trial: FrozenTrial) -> None:
+    """Fail a trial that will never run, so that no worker waits for it."""
+    with contextlib.suppress(Exception):  # whatever the storage says, it is not what stopped the trial
+        study._storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+
+
 def is_own(trial: FrozenTrial) -> bool:
     """Whether this sampler started the trial (as opposed to one added from elsewhere)."""
     return bool(trial.system_attrs.get(STARTED_KEY, False))
@@ -55,7 +62,9 @@ def is_own(trial: FrozenTrial) -> bool:
 
 def publish_suggestion(study: Study, trial: FrozenTrial, suggestion: Suggestion) -> None:
     """Store a suggestion in its trial."""
-    study._storage.set_trial_system_attr(trial._trial_id, SUGGESTION_KEY, json.dumps(asdict(suggestion)))
+    # In memory Optuna takes choices of any type; what JSON cannot hold is for people only.
+    text = json.dumps(asdict(suggestion), default=repr)
+    study._storage.set_trial_system_attr(trial._trial_id, SUGGESTION_KEY, text)
 
 
 def read_suggestion(trial: FrozenTrial) -> Suggestion | None:
@@ -66,5 +75,5 @@ def read_suggestion(trial: FrozenTrial) -> Suggestion | None:
             return None
         known = {f.name for f in fields(Suggestion)}
         return Suggestion(**{key: value for key, value in record.items() if key in known})
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None

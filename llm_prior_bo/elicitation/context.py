@@ -136,7 +136,7 @@ class StudyContext:
             study: The study, or what a pruner with brackets passes for it.
             space: The parameters to ask about.
             max_context_trials: How many trials are shown at most.
-            n_trials: The study's budget, if known.
+            n_trials: The study's budget; the study's user attribute `n_trials` if left out, unknown if there is none.
             trial_number: Number of the trial for which the answer is asked; the next one if left out.
 
         Raises:
@@ -156,7 +156,7 @@ class StudyContext:
             **_study_attributes(study),
             n_finished=len(finished),
             n_unsuccessful=len(unsuccessful),
-            n_trials=n_trials,
+            n_trials=_budget(study) if n_trials is None else n_trials,
             trials=tuple(_summary(trial) for trial in shown),
             best_trials=tuple(trial.number for trial in best),
             trial_number=len(trials) if trial_number is None else trial_number,
@@ -177,6 +177,12 @@ class StudyContext:
 def _study_attributes(study: optuna.Study) -> dict[str, Any]:
     attributes = study._storage.get_study_user_attrs(study._study_id)
     return {name: _attribute_text(attributes.get(name)) for name in STUDY_ATTRIBUTES}
+
+
+def _budget(study: optuna.Study) -> int | None:
+    """The number of trials that the user plans; Optuna knows it inside `optimize` only and tells nobody."""
+    value = study._storage.get_study_user_attrs(study._study_id).get("n_trials")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _attribute_text(value: object) -> str | None:

@@ -20,10 +20,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from llm_prior_bo.elicitation.context import StudyContext
 from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, read_text_file
+from llm_prior_bo.elicitation.parsing import parse_answer
 from llm_prior_bo.elicitation.prompt import PROMPT_VERSION, Message, prompt_hash, render_prompt
-from llm_prior_bo.elicitation.repair import validate_answer
+from llm_prior_bo.elicitation.repair import check_fit, validate_answer
 from llm_prior_bo.elicitation.schema import describe_validation_error
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
+from llm_prior_bo.space import SearchSpace
 
 FORMAT_VERSION = 1
 """Version of the recording's format."""
@@ -107,7 +109,7 @@ class ReplayElicitor:
 
         Raises:
             ElicitationError: If no recorded exchange matches.
-            AnswerError: If the recorded answer cannot be used.
+            AnswerError: If the recorded answer cannot be used, or is about other parameters altogether.
         """
         question = render_prompt(context)
         exchange = self._find(context, prompt_hash(question))
@@ -139,14 +141,16 @@ class ReplayElicitor:
         same_prompt = [exchange for exchange in self._exchanges if exchange.prompt_hash == wanted]
         if same_prompt:
             return same_prompt[-1]
+        fingerprint = context.space.fingerprint
+        same_space = [exchange for exchange in self._exchanges if exchange.space_fingerprint == fingerprint]
+        if not same_space:
+            self._require_a_common_parameter(context.space)
         recorded = ", ".join(exchange.prompt_hash for exchange in self._exchanges)
         if self._strict:
             raise ElicitationError(
                 f"Expected a recording of the prompt {wanted} in {str(self.path)!r}, got {recorded}; record it again "
                 "with RecordingElicitor, or pass strict=False."
             )
-        fingerprint = context.space.fingerprint
-        same_space = [exchange for exchange in self._exchanges if exchange.space_fingerprint == fingerprint]
         if not same_space:
             raise ElicitationError(
                 f"Expected a recording about the search space {fingerprint} ({', '.join(context.space.names)}) in "
@@ -156,6 +160,18 @@ class ReplayElicitor:
         chosen = _nearest_before(same_space, context.trial_number)
         self._warn_once(wanted, chosen)
         return chosen
+
+    def _require_a_common_parameter(self, space: SearchSpace) -> None:
+        """Tell the wrong file, which a person has to mend, from a space that has changed."""
+        mismatch = None
+        for text in (text for exchange in self._exchanges for text in exchange.completions):
+            try:
+                check_fit(parse_answer(text), space)
+            except AnswerError as error:
+                mismatch = error
+            else:
+                return
+        raise AnswerError(f"Cannot use the recorded answer in {str(self.path)!r}. {mismatch}") from None
 
     def _warn_once(self, wanted: str, chosen: Exchange) -> None:
         if not self._warned:

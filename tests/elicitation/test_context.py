@@ -133,6 +133,15 @@ class TestTrials:
         assert [trial.state for trial in context.trials] == ["complete", "fail", "pruned"]
         assert context.trials[1].values is None
 
+    @pytest.mark.parametrize(
+        ("attribute", "budget"), [(50, 50), ("many", None), (True, None), (-1, None), (None, None)]
+    )
+    def test_budget_from_the_user_attribute(self, attribute: Any, budget: int | None) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("n_trials", attribute)
+        assert StudyContext.from_study(study, SPACE).n_trials == budget
+        assert StudyContext.from_study(study, SPACE, n_trials=7).n_trials == 7
+
     def test_best_recent_and_failed_share_the_places(self) -> None:
         study = optuna.create_study()
         for i in range(20):

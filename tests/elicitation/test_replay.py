@@ -92,12 +92,21 @@ def test_order_of_the_parameters_does_not_matter(context: StudyContext, answer: 
         assert ReplayElicitor(path).elicit(turned).answer == PriorAnswer.model_validate(answer)
 
 
-def test_another_space(context: StudyContext, answer: Answer, record: Record) -> None:
+def test_other_ranges(context: StudyContext, answer: Answer, record: Record) -> None:
     path = record(context, json.dumps(answer))
-    other = StudyContext(distributions={"eta": FloatDistribution(0, 1)})
-    with pytest.raises(ElicitationError, match=r"recording about the search space .*\(eta\).*FixedElicitor") as caught:
+    other = StudyContext(distributions={"dropout": FloatDistribution(0, 1)})
+    match = r"recording about the search space .*\(dropout\).*FixedElicitor"
+    with pytest.raises(ElicitationError, match=match) as caught:
         ReplayElicitor(path).elicit(other)
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_other_parameters_altogether(context: StudyContext, answer: Answer, record: Record, strict: bool) -> None:
+    path = record(context, json.dumps(answer))
+    other = StudyContext(distributions={"eta": FloatDistribution(0, 1)})
+    with pytest.raises(AnswerError, match=r"Cannot use .*r\.json.*Expected .*'eta', got .*'learning_rate'"):
+        ReplayElicitor(path, strict=strict).elicit(other)
 
 
 def test_several_questions_in_one_file(context: StudyContext, answer: Answer, record: Record) -> None:

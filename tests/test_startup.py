@@ -1,0 +1,123 @@
+"""The start-up design: the mode first, every position once, whoever draws it."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from llm_prior_bo import PriorAnswer, SearchSpace, UniformPrior, build_prior
+from llm_prior_bo.startup import startup_point, startup_slot
+from llm_prior_bo.trial_records import Suggestion, mark_started, publish_suggestion
+
+SPACE = SearchSpace(
+    {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b"])}
+)
+PRIOR = build_prior(
+    PriorAnswer.by_hand(numeric={"x": (0.2, 0.1, 0.3), "k": (6, 4, 7)}, categorical={"c": {"b": 0.8}}), SPACE
+)
+
+
+class Workers:
+    """Trials of one study, each taken through the steps that the sampler takes."""
+
+    def __init__(self) -> None:
+        self.study = optuna.create_study()
+
+    def start(self) -> FrozenTrial:
+        trial = self.study._storage.get_trial(self.study._storage.create_new_trial(self.study._study_id))
+        mark_started(self.study, trial)
+        return trial
+
+    def slot(self, trial: FrozenTrial) -> int:
+        return startup_slot(self.study, trial)
+
+    def publish(self, trial: FrozenTrial) -> int:
+        slot = self.slot(trial)
+        publish_suggestion(self.study, trial, Suggestion(params={"x": 0.5}, phase="startup", n=0, slot=slot))
+        return slot
+
+    def suggest(self, trial: FrozenTrial, x: float = 0.5) -> None:
+        self.study._storage.set_trial_param(trial._trial_id, "x", x, SPACE.distributions["x"])
+
+    def finish(self, trial: FrozenTrial, state: TrialState = TrialState.COMPLETE) -> None:
+        values = [1.0] if state == TrialState.COMPLETE else None
+        self.study._storage.set_trial_state_values(trial._trial_id, state, values)
+
+
+@pytest.fixture
+def workers() -> Workers:
+    return Workers()
+
+
+class TestSlot:
+    @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED])
+    def test_one_after_the_other_whatever_becomes_of_them(self, workers: Workers, state: TrialState) -> None:
+        slots = []
+        for _ in range(4):
+            trial = workers.start()
+            slots.append(workers.publish(trial))
+            workers.finish(trial, state)
+        assert slots == [0, 1, 2, 3]
+
+    @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+    def test_workers_that_start_at_once_take_different_slots(self, workers: Workers, order: tuple[int, ...]) -> None:
+        trials = [workers.start() for _ in range(4)]
+        assert sorted(workers.publish(trials[i]) for i in order) == [0, 1, 2, 3]
+
+    def test_workers_that_decide_at_once_too(self, workers: Workers) -> None:
+        trials = [workers.start() for _ in range(4)]
+        assert [workers.slot(trial) for trial in trials] == [0, 1, 2, 3]
+
+    def test_a_trial_that_was_enqueued_costs_no_slot(self, workers: Workers) -> None:
+        enqueued, trial = workers.start(), workers.start()
+        assert workers.publish(trial) == 1  # the other might still want slot 0 ...
+        workers.suggest(enqueued)  # ... but has got its parameters from elsewhere
+        assert workers.publish(workers.start()) == 0
+        assert workers.publish(workers.start()) == 2
+
+    def test_trials_of_others_cost_no_slot(self, workers: Workers) -> None:
+        workers.study.add_trial(create_trial(value=1.0))
+        workers.study.enqueue_trial({"x": 0.5})
+        workers.study._storage.create_new_trial(workers.study._study_id)  # running, by another sampler
+        assert workers.publish(workers.start()) == 0
+
+    def test_a_suggestion_of_the_model_costs_no_slot(self, workers: Workers) -> None:
+        trial = workers.start()
+        publish_suggestion(workers.study, trial, Suggestion(params={"x": 0.5}, phase="model", n=5))
+        assert workers.publish(workers.start()) == 0
+
+
+class TestPoint:
+    def test_the_mode_is_first(self) -> None:
+        for seed in (0, 1):
+            point = startup_point(PRIOR, 0, n_startup_trials=5, seed=seed)
+            assert torch.equal(point, PRIOR.mode())
+            assert SPACE.decode(point) == {"x": pytest.approx(0.2), "k": 6, "c": "b"}
+
+    def test_all_slots_share_one_stratified_design(self) -> None:
+        points = torch.stack([startup_point(PRIOR, slot, n_startup_trials=9, seed=3) for slot in range(1, 9)])
+        assert torch.equal(points, PRIOR.stratified_sample(8, generator=torch.Generator().manual_seed(3)))
+
+    def test_the_design_covers_evenly(self) -> None:
+        uniform = UniformPrior(SearchSpace({"x": FloatDistribution(0, 1)}))
+        points = torch.stack([startup_point(uniform, slot, n_startup_trials=9, seed=0) for slot in range(1, 9)])
+        assert sorted((points[:, 0] * 8).long().tolist()) == list(range(8))
+
+    def test_slots_beyond_the_design_are_further_draws(self) -> None:
+        points = [startup_point(PRIOR, slot, n_startup_trials=3, seed=0) for slot in range(12)]
+        assert len({tuple(point.tolist()) for point in points}) == 12
+
+    @pytest.mark.parametrize("n_startup_trials", [0, 1])
+    def test_a_design_of_the_mode_alone(self, n_startup_trials: int) -> None:
+        assert torch.equal(startup_point(PRIOR, 0, n_startup_trials=n_startup_trials, seed=0), PRIOR.mode())
+        assert startup_point(PRIOR, 1, n_startup_trials=n_startup_trials, seed=0).shape == (3,)
+
+    def test_every_point_is_legal_and_the_seed_decides(self) -> None:
+        for slot in range(1, 8):
+            point = startup_point(PRIOR, slot, n_startup_trials=5, seed=0)
+            assert torch.equal(point, torch.as_tensor(SPACE.snap(point)))
+            assert torch.equal(point, startup_point(PRIOR, slot, n_startup_trials=5, seed=0))
+            assert not torch.equal(point, startup_point(PRIOR, slot, n_startup_trials=5, seed=1))
