@@ -3,8 +3,10 @@
     python benchmarks/engine.py --data FOLDER --out engine.jsonl --seeds 8 --trials 50 --processes 2
 
 FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates. `LLMPriorSampler` runs
-with a uniform density, so that only its surrogate, its start-up design and its maximisation of the acquisition function
-are compared. Every finished study is one line of the file; the same command takes up an interrupted benchmark again.
+with a uniform density ("no prior"), so that only its surrogate, its start-up design and its maximisation of the
+acquisition function are compared. "no opinion" is the same from an answer that says nothing and without
+`search_space=`: conditional parameters are then drawn independently, as `GPSampler` does. Every finished study is one
+line of the file; the same command takes up an interrupted benchmark again.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from llm_prior_bo import LLMPriorSampler, SearchSpace, UniformPrior
+from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer, SearchSpace, UniformPrior
 
 TASKS = (
     "lcbench_126026",
@@ -84,8 +86,13 @@ def _no_prior(task: Any, seed: int) -> optuna.samplers.BaseSampler:
     return LLMPriorSampler(prior=UniformPrior(SearchSpace(distributions(task))), seed=seed)
 
 
+def _no_opinion(_: Any, seed: int) -> optuna.samplers.BaseSampler:
+    return LLMPriorSampler(elicitor=FixedElicitor(PriorAnswer.by_hand()), seed=seed)
+
+
 METHODS: dict[str, Callable[[Any, int], optuna.samplers.BaseSampler]] = {
     "no prior": _no_prior,
+    "no opinion": _no_opinion,
     "GPSampler": lambda _, seed: optuna.samplers.GPSampler(seed=seed),
     "TPESampler": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
     "RandomSampler": lambda _, seed: optuna.samplers.RandomSampler(seed=seed),

@@ -1,4 +1,4 @@
-"""What the surrogate's two choices are worth: the outcome transform and the kernel prior.
+"""What the surrogate's choices are worth: the outcome transform, the kernel with its prior, and the zero mean.
 
     python benchmarks/surrogate_ablation.py --data FOLDER --out ablation.jsonl --seeds 8 --processes 2
 
@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import engine
 import torch
 from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
+from gpytorch.means import ConstantMean
 from torch import Tensor
 
 from llm_prior_bo import surrogate
@@ -68,7 +69,8 @@ def _plain(y: Tensor) -> Tensor:
 VARIANTS: dict[str, dict[str, Any]] = {
     "as shipped": {},
     "plain outcomes": {"standardize_outcome": _plain},
-    "wide kernel prior": {"_kernel": get_covar_module_with_dim_scaled_prior},
+    "BoTorch's kernel": {"_kernel": get_covar_module_with_dim_scaled_prior},
+    "fitted mean": {"_mean": ConstantMean},
 }
 
 

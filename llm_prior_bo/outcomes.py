@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+KNEE = 2.0
+"""Spreads below the median from which on a bad value is compressed."""
+
 _TINY = 1e-12
 
 
 def standardize_outcome(y: Tensor) -> Tensor:
     """Objective values to mean 0 and standard deviation 1, bad outliers compressed.
 
-    Let `s` be the distance of the best value to the median. Values above the median stay linear in `(y - median) / s`;
-    below it the distance is compressed to `-log(1 + distance)`. So one diverged run (2.0 among values near 0.98) does
-    not flatten the differences that matter, and no value is thrown away or tied with another.
+    Let `s` be the distance of the best value to the median. Values stay linear in `(y - median) / s` down to `KNEE`
+    spreads below the median; beyond, the distance grows with its logarithm only. So one diverged run (2.0 among values
+    near 0.98) does not flatten the differences that matter, and no value is thrown away or tied with another.
 
     Args:
         y: Values of one objective, to be maximised, `n`; infinities take the worst (best) finite value.
@@ -25,7 +28,7 @@ def standardize_outcome(y: Tensor) -> Tensor:
     median = y.quantile(0.5)
     spread = (y.max() - median).clamp_min(_TINY)
     distance = (y - median) / spread
-    z = torch.where(distance >= 0.0, distance, -torch.log1p(-distance.clamp_max(0.0)))
+    z = torch.where(distance >= -KNEE, distance, -KNEE - torch.log1p((-KNEE - distance).clamp_min(0.0)))
     deviation = z.std(correction=0)
     return (z - z.mean()) / deviation if float(deviation) > _TINY else torch.zeros_like(z)
 
