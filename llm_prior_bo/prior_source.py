@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -222,15 +222,14 @@ class ElicitedPrior:
             raise  # what a person supplied does not fit: that is for the person to mend, now
         except Exception as error:  # whatever else an elicitor raises must not stop a study
             self._give_up(study, trial, error)
+        # Not where the answer is kept: where warnings are errors, this one must not be taken for a failure to answer.
+        _warn_of_repairs(self._memory(study).answers)
 
     def _keep(self, study: Study, elicitation: Elicitation) -> None:
         """Store an answer, and keep it in memory for the case that the storage does not take it."""
         save_elicitation(study, elicitation)
         memory = self._memory(study)
         memory.answers, memory.priors = [*memory.answers, elicitation], {}
-        if elicitation.repairs:
-            listed = "; ".join(elicitation.repairs)
-            warnings.warn(f"The answer was repaired: {listed}", RepairedAnswerWarning, stacklevel=2)
 
     def _check_budget(self, study: Study) -> None:
         costs = [elicitation.cost_usd for elicitation in load_elicitations(study) or self._memory(study).answers]
@@ -280,6 +279,12 @@ def _restricted(prior: MixturePrior, space: SearchSpace) -> OptimumPrior:
     if not any(region.marginals for region in regions):
         return UniformPrior(space)
     return MixturePrior(space, regions, prior.weights, prior.uniform_weight)
+
+
+def _warn_of_repairs(answers: Sequence[Elicitation]) -> None:
+    repairs = [repair for answer in answers for repair in answer.repairs]
+    if repairs:
+        warnings.warn(f"The answer was repaired: {'; '.join(repairs)}", RepairedAnswerWarning, stacklevel=2)
 
 
 def _warn(message: str) -> None:

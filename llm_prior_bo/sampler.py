@@ -14,12 +14,13 @@ from optuna.search_space import intersection_search_space
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
+from llm_prior_bo._arguments import check_counts, check_exactly_one, check_kinds, check_numbers, resolve_space
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.acquisition import prior_weighted
 from llm_prior_bo.decay import DecaySchedule, PowerDecay, bind_decay, check_decay, exponent_at
 from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.elicitation.elicitor import Elicitor, LLMElicitor
-from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
+from llm_prior_bo.errors import SearchSpaceError
 from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.optimize import optimize_acquisition, perturbed
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
@@ -107,13 +108,13 @@ class LLMPriorSampler(BaseSampler):
         independent_sampler: BaseSampler | None = None,
         seed: int | None = None,
     ) -> None:
-        _check_exactly_one(model=model, elicitor=elicitor, prior=prior)
-        _check_kinds(model=(model, str), elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
-        _check_kinds(trust=(trust, TrustGate), independent_sampler=(independent_sampler, BaseSampler))
-        _check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
-        _check_counts(n_answers=n_answers, least=1)
-        _check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd)
-        self._search_space = _as_space(search_space, prior)
+        check_exactly_one(model=model, elicitor=elicitor, prior=prior)
+        check_kinds(model=(model, str), elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
+        check_kinds(trust=(trust, TrustGate), independent_sampler=(independent_sampler, BaseSampler))
+        check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
+        check_counts(n_answers=n_answers, least=1)
+        check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd)
+        self._search_space = resolve_space(search_space, prior)
         self._decay = check_decay(PowerDecay(beta=10.0) if decay is None else decay)
         self._trust = trust
         self._n_startup_trials = n_startup_trials
@@ -302,56 +303,3 @@ def _generator(seed: int) -> torch.Generator:
 
 def _entropy(seed: int | None) -> int:
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
-
-
-def _as_space(
-    given: Mapping[str, BaseDistribution] | SearchSpace | None, prior: OptimumPrior | None
-) -> SearchSpace | None:
-    space = given if given is None or isinstance(given, SearchSpace) else SearchSpace(given)
-    if prior is None:
-        return space
-    own: SearchSpace | None = getattr(prior, "space", None)
-    space = space or own
-    if space is None or space != (own or space) or len(space) != prior.dim:
-        raise ConfigurationError(
-            f"Expected search_space to be the {prior.dim}-column space that the prior is over"
-            f"{'' if own is None else f' ({list(own.names)})'}, got {list(space.names) if space else None}; "
-            "give the very space that the prior was built for."
-        )
-    return space
-
-
-def _check_exactly_one(**sources: object) -> None:
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1:
-        raise ConfigurationError(
-            f"Expected exactly one of model=, elicitor= and prior=, got {given or 'none'}; "
-            "model= asks a language model, elicitor= replays or fixes an answer, prior= takes a density by hand."
-        )
-
-
-_KINDS: dict[type, str] = {
-    str: "the name of a model, e.g. 'gpt-4o'",
-    Elicitor: "an object with a method elicit, e.g. FixedElicitor(answer)",
-    OptimumPrior: "an OptimumPrior, e.g. build_prior(answer, space)",
-    TrustGate: "an object with a method reweight",
-    BaseSampler: "an Optuna sampler, e.g. RandomSampler()",
-}
-
-
-def _check_kinds(**values: tuple[object, type]) -> None:
-    for name, (value, kind) in values.items():
-        if value is not None and not isinstance(value, kind):
-            raise ConfigurationError(f"Expected {name} to be {_KINDS[kind]}, got {value!r}.")
-
-
-def _check_counts(*, least: int = 0, **counts: object) -> None:
-    for name, value in counts.items():
-        if value is not None and (not isinstance(value, int | np.integer) or value < least):
-            raise ConfigurationError(f"Expected {name} to be a whole number >= {least}, got {value!r}.")
-
-
-def _check_numbers(**numbers: object) -> None:
-    for name, value in numbers.items():
-        if value is not None and not (isinstance(value, int | float | np.number) and value >= 0):
-            raise ConfigurationError(f"Expected {name} >= 0, got {value!r}.")
