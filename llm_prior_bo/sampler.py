@@ -71,7 +71,7 @@ class LLMPriorSampler(BaseSampler):
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
             prior, and parameters that are not active in a trial are modelled too. Without it, the space is the
             intersection of the finished trials' parameters, as with Optuna's own relative samplers.
-        decay: Number of this study's finished trials -> exponent of the prior.
+        decay: Number of this study's finished trials -> exponent of the prior; `None` is `PowerDecay(beta=10.0)`.
         trust: A gate that reweighs the prior by the evidence at every suggestion; `None` is plain piBO.
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
             first. `None`: 5 with a prior, 10 while there is none.
