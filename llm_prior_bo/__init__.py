@@ -29,10 +29,11 @@ from llm_prior_bo.elicitation import (
     ReplayElicitor,
     StudyContext,
 )
+from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trust import TrustGate
+from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,8 @@ __all__ = [
     "DecaySchedule",
     "Elicitation",
     "Elicitor",
+    "Evidence",
+    "EvidenceTrust",
     "ExponentialDecay",
     "FixedElicitor",
     "LLMElicitor",
@@ -54,6 +57,7 @@ __all__ = [
     "OptimumPrior",
     "PowerDecay",
     "PriorAnswer",
+    "PriorMean",
     "RecordingElicitor",
     "Region",
     "ReplayElicitor",

@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler
 
 from llm_prior_bo.elicitation.elicitor import Elicitor
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.trust import TrustGate
@@ -47,7 +48,8 @@ _KINDS: dict[type, str] = {
     str: "the name of a model, e.g. 'gpt-4o'",
     Elicitor: "an object with a method elicit, e.g. FixedElicitor(answer)",
     OptimumPrior: "an OptimumPrior, e.g. build_prior(answer, space)",
-    TrustGate: "an object with a method reweight",
+    TrustGate: "an object with a method weigh, e.g. EvidenceTrust()",
+    PriorMean: "a PriorMean, e.g. PriorMean()",
     BaseSampler: "an Optuna sampler, e.g. RandomSampler()",
 }
 
@@ -71,3 +73,10 @@ def check_numbers(**numbers: object) -> None:
     for name, value in numbers.items():
         if value is not None and not (isinstance(value, int | float | np.number) and value >= 0):
             raise ConfigurationError(f"Expected {name} >= 0, got {value!r}.")
+
+
+def check_shares(**shares: object) -> None:
+    """Every argument is a number in [0, 1]."""
+    for name, value in shares.items():
+        if not (isinstance(value, int | float | np.number) and 0 <= value <= 1):
+            raise ConfigurationError(f"Expected {name} in [0, 1], got {value!r}.")

@@ -224,3 +224,18 @@ def _is_finite_number(value: object) -> bool:
         return not isinstance(value, str | bytes) and math.isfinite(value)  # type: ignore[arg-type]
     except TypeError:
         return False
+
+
+def loss_bound(exponent: float, prior: HasLogRange) -> float:
+    """The loss factor `C_n = exp(L · γ_n)` at an exponent; `inf` where it exceeds any float.
+
+    Args:
+        exponent: The exponent `γ_n`.
+        prior: The prior in use, whose log density has the range `L`.
+    """
+    power = exponent * prior.log_range if exponent > 0.0 else 0.0
+    return math.exp(power) if power < _LARGEST_POWER else math.inf
+
+
+_LARGEST_POWER = 700.0
+"""`exp` of more overflows."""

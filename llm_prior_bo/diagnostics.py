@@ -40,6 +40,24 @@ class StudyStatistics:
         total = _sum_known([n for record in records for n in (record.prompt_tokens, record.completion_tokens)])
         return None if total is None else int(total)
 
+    def trace(self) -> list[dict[str, Any]]:
+        """What the prior did at every trial, one row each, as for a table.
+
+        Returns:
+            Rows with `trial`, `phase`, `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
+            (without the prior), `prior_score` (what the prior added), `log_prior`, `prior_coefficients`, and, where
+            a gate spoke, `trust`, `region_weights` and `bayes_factors`, else `None`.
+        """
+        told = ("phase", "n", "exponent", "loss_bound", "log_acquisition", "prior_score", "log_prior")
+        weighed = ("trust", "region_weights", "bayes_factors")
+        return [
+            {"trial": number}
+            | {name: getattr(suggestion, name) for name in told}
+            | {"prior_coefficients": list(suggestion.prior_coefficients)}
+            | {name: suggestion.details.get(name) for name in weighed}
+            for number, suggestion in sorted(self.suggestions.items())
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values."""
         return {

@@ -13,10 +13,13 @@ from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabil
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
+from botorch.models.gp_regression import SingleTaskGP
+from botorch.models.model import Model
 from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from torch import Tensor
 
+from llm_prior_bo.exact_gp import ExactPosterior
 from llm_prior_bo.surrogate import Surrogate
 
 N_MC_SAMPLES = 128
@@ -40,7 +43,7 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
     """
     m, c = surrogate.n_objectives, surrogate.constraints.shape[-1]
     if m == 1 and c == 0 and len(pending) == 0:
-        return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
+        return LogExpectedImprovement(_fast(surrogate.model), best_f=_best_value(surrogate))
     sampler = SobolQMCNormalSampler(torch.Size([N_MC_SAMPLES]), seed=seed)
     constraints = _constraint_callables(m, c)
     if m == 1 and constraints is not None and not bool(surrogate.feasible.any()):
@@ -69,6 +72,10 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
         constraints=constraints,
         prune_baseline=True,
     )
+
+
+def _fast(model: Model) -> Model:
+    return ExactPosterior(model) if isinstance(model, SingleTaskGP) else model
 
 
 def _first_output(samples: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001 - BoTorch's signature

@@ -24,6 +24,7 @@ N_LOCAL_SEARCHES = 8
 MAX_ROUNDS = 8
 TOLERANCE = 1e-4
 MAX_GRADIENT_STEPS = 50
+GRADIENT_TOLERANCE = 1e-5
 MAX_ENUMERATED = 16
 """Grids with more values are searched in doubling steps and a coarse sweep, not value by value."""
 _BATCH = 512
@@ -71,6 +72,11 @@ def optimize_acquisition(
             break
     best = int(value.argmax())
     return X[best], float(value[best])
+
+
+def value_at(acq_function: AcquisitionFunction, x: Tensor) -> float:
+    """Value of an acquisition function at one point, `d`."""
+    return float(_evaluate(acq_function, x.unsqueeze(0))[0])
 
 
 def perturbed(X: Tensor, space: SearchSpace, *, n_each: int, scale: float, rng: np.random.Generator) -> Tensor:
@@ -147,7 +153,7 @@ def _continuous_step(
                 lower_bounds=bounds[0],
                 upper_bounds=bounds[1],
                 fixed_features=fixed or None,
-                options={"maxiter": MAX_GRADIENT_STEPS},
+                options={"maxiter": MAX_GRADIENT_STEPS, "ftol": GRADIENT_TOLERANCE, "factr": None},
             )
     except OptimizationGradientError:  # a gradient that is not a number: the points found so far still stand
         return X, value

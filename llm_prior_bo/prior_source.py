@@ -66,6 +66,10 @@ class PriorSource(Protocol):
         """The prior over `space` now; uniform where nothing is known. Never asks and never raises."""
         ...
 
+    def shown(self, study: Study) -> frozenset[int]:
+        """Numbers of the trials that whoever wrote the prior had seen: they are no evidence for or against it."""
+        ...
+
 
 @dataclass(frozen=True)
 class GivenPrior:
@@ -87,6 +91,10 @@ class GivenPrior:
         if space == self.space:
             return self.prior
         return _restricted(self.prior, space) if isinstance(self.prior, MixturePrior) else UniformPrior(space)
+
+    def shown(self, study: Study) -> frozenset[int]:  # noqa: ARG002 - part of the protocol
+        """None: the density was there before the study."""
+        return frozenset()
 
 
 @dataclass
@@ -149,6 +157,10 @@ class ElicitedPrior:
         if space not in priors:
             priors[space] = self._build(answers, space)
         return priors[space]
+
+    def shown(self, study: Study) -> frozenset[int]:
+        """Numbers of the trials that one of the answers was shown."""
+        return frozenset(number for answer in self._answers(study) for number in answer.trials_shown)
 
     def _build(self, answers: list[Elicitation], space: SearchSpace) -> OptimumPrior:
         try:

@@ -14,15 +14,23 @@ from optuna.search_space import intersection_search_space
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
-from llm_prior_bo._arguments import check_counts, check_exactly_one, check_kinds, check_numbers, resolve_space
+from llm_prior_bo._arguments import (
+    check_counts,
+    check_exactly_one,
+    check_kinds,
+    check_numbers,
+    check_shares,
+    resolve_space,
+)
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.acquisition import prior_weighted
-from llm_prior_bo.decay import DecaySchedule, PowerDecay, bind_decay, check_decay, exponent_at
+from llm_prior_bo.decay import DecaySchedule, bind_decay, check_decay, exponent_at, loss_bound
 from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.elicitation.elicitor import Elicitor, LLMElicitor
 from llm_prior_bo.errors import SearchSpaceError
 from llm_prior_bo.log_acquisition import log_acquisition
-from llm_prior_bo.optimize import optimize_acquisition, perturbed
+from llm_prior_bo.optimize import optimize_acquisition, perturbed, value_at
+from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
@@ -37,7 +45,7 @@ from llm_prior_bo.trial_records import (
     publish_suggestion,
     read_suggestion,
 )
-from llm_prior_bo.trust import TrustGate
+from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate, incumbents
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -46,15 +54,19 @@ N_STARTUP_WITH_PRIOR = 5
 N_STARTUP_WITHOUT_PRIOR = 10
 N_PRIOR_STARTS = 128
 N_INCUMBENTS = 5
+N_OPTIMA = 32
+DEFAULT_PRIOR_MEAN = PriorMean()
+DEFAULT_TRUST = EvidenceTrust()
 
 
 class LLMPriorSampler(BaseSampler):
     """Bayesian optimisation with a language model's belief about where the optimum is.
 
-    The model is asked once per study for a density over the optimum's place. The first trials are drawn from it; after
-    them a Gaussian process is fitted and `log acquisition + exponent * log density` is maximised, with an exponent that
-    falls as evidence builds up (piBO: Hvarfner et al., ICLR 2022). No failure of the language model stops a study: it
-    ends in one warning and plain Bayesian optimisation.
+    The model is asked once per study for a density over the optimum's place. Most of the first trials are drawn from
+    it. After them a Gaussian process is fitted, the density is weighed against what it has learned (`EvidenceTrust`),
+    and enters its mean as far as the data support it (`PriorMean`); on request it is also multiplied into the
+    acquisition function with a decaying exponent (piBO: Hvarfner et al., ICLR 2022). No failure of the language model
+    stops a study: it ends in one warning and plain Bayesian optimisation.
 
     The answer is stored in the study, so workers that share its storage and later sessions do not ask again.
 
@@ -71,10 +83,16 @@ class LLMPriorSampler(BaseSampler):
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
             prior, and parameters that are not active in a trial are modelled too. Without it, the space is the
             intersection of the finished trials' parameters, as with Optuna's own relative samplers.
-        decay: Number of this study's finished trials -> exponent of the prior; `None` is `PowerDecay(beta=10.0)`.
-        trust: A gate that reweighs the prior by the evidence at every suggestion; `None` is plain piBO.
+        prior_mean: How the density enters the surrogate's mean, with a weight that the data set (`PriorMean`); `None`
+            leaves it out.
+        decay: Number of this study's finished trials -> exponent with which the density is multiplied into the
+            acquisition function as well (piBO), e.g. `PowerDecay(10.0)`; `None`: it is not.
+        trust: A gate that reweighs the prior by the evidence at every suggestion; `None`: the prior stays as it is.
+            piBO as published is `decay=PowerDecay(10.0), prior_mean=None, trust=None, outside_share=0`.
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
             first. `None`: 5 with a prior, 10 while there is none.
+        outside_share: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the prior, so
+            that there is something to compare it with. They come last.
         temperature: Sampling temperature of the language model.
         timeout: Seconds for one request.
         max_retries: How often one answer is asked for again (bad answer, rate limit, time-out).
@@ -97,8 +115,10 @@ class LLMPriorSampler(BaseSampler):
         prior: OptimumPrior | None = None,
         search_space: Mapping[str, BaseDistribution] | SearchSpace | None = None,
         decay: DecaySchedule | None = None,
-        trust: TrustGate | None = None,
+        prior_mean: PriorMean | None = DEFAULT_PRIOR_MEAN,
+        trust: TrustGate | None = DEFAULT_TRUST,
         n_startup_trials: int | None = None,
+        outside_share: float = 0.2,
         temperature: float = 0.3,
         timeout: float = 30.0,
         max_retries: int = 3,
@@ -110,14 +130,21 @@ class LLMPriorSampler(BaseSampler):
     ) -> None:
         check_exactly_one(model=model, elicitor=elicitor, prior=prior)
         check_kinds(model=(model, str), elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
-        check_kinds(trust=(trust, TrustGate), independent_sampler=(independent_sampler, BaseSampler))
+        check_kinds(
+            trust=(trust, TrustGate),
+            prior_mean=(prior_mean, PriorMean),
+            independent_sampler=(independent_sampler, BaseSampler),
+        )
         check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
         check_counts(n_answers=n_answers, least=1)
+        check_shares(outside_share=outside_share)
         check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd)
         self._search_space = resolve_space(search_space, prior)
-        self._decay = check_decay(PowerDecay(beta=10.0) if decay is None else decay)
+        self._decay = None if decay is None else check_decay(decay)
+        self._prior_mean = prior_mean
         self._trust = trust
         self._n_startup_trials = n_startup_trials
+        self._outside_share = outside_share
         if model is not None:
             elicitor = LLMElicitor(model, temperature=temperature, timeout=timeout, max_retries=max_retries)
         self._source: PriorSource
@@ -210,7 +237,15 @@ class LLMPriorSampler(BaseSampler):
 
     def _from_design(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
         slot = startup_slot(study, trial)
-        x = startup_point(prior, slot, n_startup_trials=self._n_startup(prior), seed=self._design_seed)
+        n_startup = self._n_startup(prior)
+        x = startup_point(
+            prior,
+            slot,
+            n_startup_trials=n_startup,
+            n_outside=0 if isinstance(prior, UniformPrior) else round(self._outside_share * n_startup),
+            seed=self._design_seed,
+            space=space,
+        )
         return Suggestion(
             params=space.decode(x), phase="startup", n=_n_evidence(study), slot=slot, log_prior=float(prior.log_prob(x))
         )
@@ -226,25 +261,51 @@ class LLMPriorSampler(BaseSampler):
     ) -> Suggestion:
         seed = self._seed(trial, "acquisition")
         surrogate = self._fit(data, space)
-        if self._trust is not None:
-            prior = self._trust.reweight(prior, surrogate)
+        evidence = self._weigh(prior, surrogate, study, data, seed)
+        prior = evidence.prior
         n = _n_evidence(study)
-        exponent = exponent_at(bind_decay(self._decay, prior), n)
-        base = log_acquisition(surrogate, pending=data.pending, seed=seed)
+        believing, coefficients = self._with_prior_mean(surrogate, evidence, n)
+        exponent = 0.0 if self._decay is None else exponent_at(bind_decay(self._decay, prior), n)
+        base = log_acquisition(believing, pending=data.pending, seed=seed)
         acquisition = prior_weighted(base, prior, exponent=exponent)
         rng = np.random.default_rng(seed)
-        incumbents = _incumbents(surrogate, N_INCUMBENTS)
-        starts = _starts(prior, incumbents, space, rng)
-        x, value = optimize_acquisition(acquisition, space, starts=starts, incumbents=incumbents[:2], rng=rng)
+        best = incumbents(surrogate, N_INCUMBENTS)
+        starts = torch.cat([_starts(prior, best, space, rng), evidence.optima[:N_OPTIMA]])
+        x, value = optimize_acquisition(acquisition, space, starts=starts, incumbents=best[:2], rng=rng)
         log_prior = float(prior.log_prob(x))
+        without_prior = value - exponent * log_prior
+        if any(coefficients):
+            plain = log_acquisition(surrogate, pending=data.pending, seed=seed)
+            without_prior = value_at(plain, x)
         return Suggestion(
             params=space.decode(x),
             phase="model",
             n=n,
             exponent=exponent,
-            log_acquisition=value - exponent * log_prior,
+            log_acquisition=without_prior,
             log_prior=log_prior,
+            prior_score=value - without_prior,
+            prior_coefficients=coefficients,
+            loss_bound=None if self._decay is None else loss_bound(exponent, prior),
+            details=evidence.details(),
         )
+
+    def _with_prior_mean(self, surrogate: Surrogate, evidence: Evidence, n: int) -> tuple[Surrogate, tuple[float, ...]]:
+        """The surrogate that expects less of implausible places, and how much less."""
+        if self._prior_mean is None:
+            return surrogate, ()
+        return self._prior_mean.apply(surrogate, evidence.prior, trust=evidence.kept, n=n)
+
+    def _weigh(
+        self, prior: OptimumPrior, surrogate: Surrogate, study: Study, data: TrainingData, seed: int
+    ) -> Evidence:
+        """What the evidence leaves of the prior; trials that the language model was shown are none."""
+        if self._trust is None:
+            return Evidence(prior=prior, optima=data.X[:0])
+        shown = self._source.shown(study)
+        rows = [i for i, number in enumerate(data.numbers) if number in shown]
+        reference = surrogate.given(rows) if rows else None
+        return self._trust.weigh(prior, surrogate, reference=reference, seed=seed)
 
     def _fit(self, data: TrainingData, space: SearchSpace) -> Surrogate:
         usable = self._warm_start is not None and self._warm_start[0] == space
@@ -275,20 +336,10 @@ class LLMPriorSampler(BaseSampler):
         return int(sequence.generate_state(1)[0])
 
 
-def _incumbents(surrogate: Surrogate, n: int) -> Tensor:
-    """The best distinct training points, at most `n x d`; by the sum of the standardised objectives if several."""
-    order = surrogate.Y.sum(dim=-1).argsort(descending=True)
-    rows: list[Tensor] = []
-    for x in surrogate.X[order]:
-        if len(rows) < n and not any(torch.equal(x, row) for row in rows):
-            rows.append(x)
-    return torch.stack(rows)
-
-
-def _starts(prior: OptimumPrior, incumbents: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
+def _starts(prior: OptimumPrior, best: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
     """Start points for the acquisition's maximisation: draws from the prior and points near the incumbents."""
     draws = prior.sample(N_PRIOR_STARTS, generator=_generator(int(rng.integers(2**31))))
-    near = [perturbed(incumbents, space, n_each=20, scale=scale, rng=rng) for scale in (0.02, 0.1)]
+    near = [perturbed(best, space, n_each=20, scale=scale, rng=rng) for scale in (0.02, 0.1)]
     return torch.cat([draws, *near])
 
 

@@ -1,4 +1,4 @@
-"""The start-up phase: the prior's mode first, then a stratified design drawn from it."""
+"""The start-up phase: the prior's mode, a stratified design drawn from it, and a few uniform points to compare with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
-from llm_prior_bo.priors import OptimumPrior
+from llm_prior_bo.priors import OptimumPrior, UniformPrior
+from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.trial_records import is_own, read_suggestion
 
 if TYPE_CHECKING:
@@ -30,22 +31,33 @@ def startup_slot(study: Study, trial: FrozenTrial) -> int:
     return next(itertools.islice(free, n_before, None))
 
 
-def startup_point(prior: OptimumPrior, slot: int, *, n_startup_trials: int, seed: int) -> Tensor:
-    """One point of the start-up design.
+def startup_point(
+    prior: OptimumPrior, slot: int, *, n_startup_trials: int, n_outside: int = 0, seed: int, space: SearchSpace
+) -> Tensor:
+    """One point of the start-up design: the prior's mode, draws from the prior, then uniform ones.
+
+    The uniform points are what the others are compared with. Without them a surrogate sees one region only, knows
+    nothing of what is usual elsewhere, and takes every place that it has not seen for as good.
 
     Args:
         prior: Where to draw from.
         slot: Position in the design; 0 is the prior's mode. Positions beyond the design are further draws.
         n_startup_trials: Size of the design.
+        n_outside: How many of its last positions are uniform; the mode stays whatever the number.
         seed: Seed of the design, the same for all its positions.
+        space: The space of the uniform points.
 
     Returns:
         A legal encoded point, `d`.
     """
+    n_inside = max(n_startup_trials - n_outside, 1)
     if slot == 0:
         return prior.mode()
+    if slot < n_inside:
+        return prior.stratified_sample(n_inside - 1, generator=_generator(seed))[slot - 1]
     if slot < n_startup_trials:
-        return prior.stratified_sample(n_startup_trials - 1, generator=_generator(seed))[slot - 1]
+        n_uniform = n_startup_trials - n_inside
+        return UniformPrior(space).stratified_sample(n_uniform, generator=_generator(seed))[slot - n_inside]
     return prior.sample(1, generator=_generator(seed + slot))[0]
 
 

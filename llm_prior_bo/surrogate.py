@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.model import Model
 from botorch.models.model_list_gp_regression import ModelListGP
 from botorch.models.transforms.input import ChainedInputTransform, InputTransform, NumericToCategoricalEncoding
+from botorch.optim.closures.core import ForwardBackwardClosure
 from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
@@ -27,11 +29,14 @@ from torch.nn.functional import one_hot
 
 from llm_prior_bo.conditions import Condition, NeutralInactive, infer_conditions
 from llm_prior_bo.errors import SurrogateWarning
+from llm_prior_bo.exact_gp import negative_log_likelihood
 from llm_prior_bo.outcomes import scale_constraint, standardize_outcome
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.training_data import TrainingData, neutral_point
 
 MAX_FIT_ITERATIONS = 200
+FIT_TOLERANCE = 1e-6
+"""Relative change of the mean log likelihood at which a fit ends; below it, nothing that a suggestion shows changes."""
 
 Hyperparameters = Sequence[Mapping[str, Any]]
 """One state dict per output, from `Surrogate.hyperparameters`."""
@@ -47,12 +52,14 @@ class Surrogate:
         X: Training points, `n x d`.
         Y: Objectives as the model saw them, `n x m`.
         constraints: Constraints as the model saw them, `n x c`.
+        space: The space that the points are encoded in; `None` where nobody knows it.
     """
 
     model: Model
     X: Tensor
     Y: Tensor
     constraints: Tensor
+    space: SearchSpace | None = None
 
     @property
     def n_objectives(self) -> int:
@@ -64,10 +71,32 @@ class Surrogate:
         """Which training points satisfy all constraints, `n` booleans."""
         return (self.constraints <= 0.0).all(dim=-1)
 
+    def given(self, rows: Sequence[int]) -> Surrogate:
+        """The same model with the same hyperparameters, given only some of the trials.
+
+        Args:
+            rows: Which of the `n` training points, at least one.
+        """
+        chosen = list(rows)
+        outputs = []
+        for output in self.outputs:
+            other: Any = copy.deepcopy(output)  # GPyTorch, which the training data belong to, has no types
+            other.train()  # so that the training points are as they came, untransformed
+            other.set_train_data(other.train_inputs[0][chosen], other.train_targets[chosen], strict=False)
+            other.eval()
+            outputs.append(other)
+        return Surrogate(joint_model(outputs), self.X[chosen], self.Y[chosen], self.constraints[chosen], self.space)
+
     @property
     def hyperparameters(self) -> Hyperparameters:
         """State to warm-start the next fit from."""
-        return [model.state_dict() for model in _outputs(self.model)]
+        return [output.state_dict() for output in self.outputs]
+
+    @property
+    def outputs(self) -> list[SingleTaskGP]:
+        """The process of every objective, then of every constraint."""
+        models: Any = self.model.models if isinstance(self.model, ModelListGP) else [self.model]
+        return list(models)
 
 
 def fit_surrogate(data: TrainingData, space: SearchSpace, *, warm_start: Hyperparameters = ()) -> Surrogate:
@@ -93,8 +122,7 @@ def fit_surrogate(data: TrainingData, space: SearchSpace, *, warm_start: Hyperpa
         _load(model, warm_start[i] if i < len(warm_start) else {})
         _fit(model)
         models.append(model)
-    joint: Model = models[0] if len(models) == 1 else ModelListGP(*models)
-    return Surrogate(model=joint, X=data.X, Y=Y, constraints=constraints)
+    return Surrogate(model=joint_model(models), X=data.X, Y=Y, constraints=constraints, space=space)
 
 
 def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequence[Condition]) -> SingleTaskGP:
@@ -170,12 +198,19 @@ def _load(model: SingleTaskGP, state: Mapping[str, Any]) -> None:
 
 
 def _fit(model: SingleTaskGP) -> None:
-    likelihood = ExactMarginalLogLikelihood(model.likelihood, model)
     start = {key: value.clone() for key, value in model.state_dict().items()}
+    X = model.transform_inputs(model.train_inputs[0])
+    closure = ForwardBackwardClosure(
+        forward=partial(negative_log_likelihood, model, X), parameters=dict(model.named_parameters())
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # optimiser chatter; a failure raises
-            fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": {"maxiter": MAX_FIT_ITERATIONS}})
+            fit_gpytorch_mll(
+                ExactMarginalLogLikelihood(model.likelihood, model),
+                closure=closure,
+                optimizer_kwargs={"options": {"maxiter": MAX_FIT_ITERATIONS, "ftol": FIT_TOLERANCE}},
+            )
     except (ModelFittingError, RuntimeError, ValueError) as error:
         model.load_state_dict(start)
         warnings.warn(
@@ -184,8 +219,10 @@ def _fit(model: SingleTaskGP) -> None:
             SurrogateWarning,
             stacklevel=2,
         )
+    model.requires_grad_(False)  # gradients from here on are those in the points
     model.eval()
 
 
-def _outputs(model: Model) -> list[torch.nn.Module]:
-    return list(model.models) if isinstance(model, ModelListGP) else [model]
+def joint_model(outputs: Sequence[SingleTaskGP]) -> Model:
+    """One model of several independent outputs."""
+    return outputs[0] if len(outputs) == 1 else ModelListGP(*outputs)

@@ -36,6 +36,7 @@ class TrainingData:
         pending: Encoded points that are being evaluated, or lately failed or were pruned, `p x d`: places where a
             further evaluation teaches nothing yet.
         active: Which parameters each finished trial asked for, `n x d` booleans; all of them if `None`.
+        numbers: Number of each finished trial in its study, `n`; empty if they come from elsewhere.
 
     Raises:
         SearchSpaceError: If the shapes do not fit each other.
@@ -46,6 +47,7 @@ class TrainingData:
     constraints: Tensor
     pending: Tensor
     active: Tensor | None = None
+    numbers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         n, d = self.X.shape
@@ -79,7 +81,7 @@ class TrainingData:
         """
         own = trial.number if trial is not None else -1
         signs = np.array([-1.0 if d == StudyDirection.MINIMIZE else 1.0 for d in study.directions])
-        finished, values, constraints, active = [], [], [], []
+        finished, values, constraints, active, numbers = [], [], [], [], []
         running, in_vain = [], []
         for other in study.get_trials(deepcopy=False):
             point = None if other.number == own else encode_trial(other, space)
@@ -90,6 +92,7 @@ class TrainingData:
                 values.append(signs * np.array(other.values))
                 constraints.append(other.constraints)
                 active.append(np.array([name in other.params for name in space.names]))
+                numbers.append(other.number)
             elif other.state == TrialState.RUNNING:
                 running.append(point)
             elif other.state in (TrialState.FAIL, TrialState.PRUNED):
@@ -102,6 +105,7 @@ class TrainingData:
             constraints=torch.as_tensor(_constraint_table(constraints)),
             pending=_distinct(_tensor([*running, *in_vain[-MAX_IN_VAIN:]], d)),
             active=_tensor(active, d).bool(),
+            numbers=tuple(numbers),
         )
 
 

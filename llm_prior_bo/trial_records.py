@@ -33,15 +33,22 @@ class Suggestion:
     n: int
     """Finished trials of this study that the exponent was computed from."""
     exponent: float | None = None
-    """The prior's exponent, `None` in the start-up phase."""
+    """The prior's exponent in the acquisition function, `None` in the start-up phase."""
     log_acquisition: float | None = None
     """Log value of the acquisition function at the suggested point, without the prior."""
     log_prior: float | None = None
     """Log density of the prior at the suggested point, relative to uniform, before the exponent."""
+    prior_score: float | None = None
+    """How much of the score at the suggested point came from the prior, in log units: through the surrogate's mean,
+    and through the exponent (`exponent * log_prior`)."""
+    prior_coefficients: tuple[float, ...] = ()
+    """Coefficient of the prior in the surrogate's mean, one an objective; empty if it has no part there."""
     slot: int | None = None
     """Position in the start-up design, `None` after it."""
+    loss_bound: float | None = None
+    """The bound `C_n` on the loss factor of the weighted acquisition function; `None` where nothing is multiplied."""
     details: dict[str, Any] = field(default_factory=dict)
-    """What a trust gate has to say."""
+    """What the trust gate found: `trust`, `region_weights`, `bayes_factors`. Empty without a gate."""
 
 
 def mark_started(study: Study, trial: FrozenTrial) -> None:
@@ -74,6 +81,7 @@ def read_suggestion(trial: FrozenTrial) -> Suggestion | None:
         if not isinstance(record, Mapping) or not isinstance(record.get("params"), Mapping):
             return None
         known = {f.name for f in fields(Suggestion)}
-        return Suggestion(**{key: value for key, value in record.items() if key in known})
+        kept = {key: value for key, value in record.items() if key in known}
+        return Suggestion(**{**kept, "prior_coefficients": tuple(kept.get("prior_coefficients", ()))})
     except (TypeError, ValueError, RecursionError):
         return None

@@ -19,6 +19,7 @@ from llm_prior_bo.decay import (
     bind_decay,
     check_decay,
     exponent_at,
+    loss_bound,
 )
 from llm_prior_bo.errors import ConfigurationError
 
@@ -126,6 +127,30 @@ class TestBoundedLoss:
     def test_refuses_to_guess_the_range(self) -> None:
         with pytest.raises(ConfigurationError, match=r"for_prior\(prior\)"):
             BoundedLossDecay(2.0, 20)(5)
+
+
+class TestLossBound:
+    def test_is_that_of_the_theorem(self) -> None:
+        assert loss_bound(0.5, FakePrior(4.0)) == pytest.approx(math.exp(2.0))
+        assert loss_bound(1e-3, FakePrior(4.0)) == pytest.approx(1.004, abs=1e-4)
+
+    def test_nothing_is_lost_without_weight_or_opinion(self) -> None:
+        assert loss_bound(0.0, FakePrior(4.0)) == 1.0
+        assert loss_bound(0.0, FakePrior(math.inf)) == 1.0
+        assert loss_bound(10.0, FakePrior(0.0)) == 1.0
+
+    @pytest.mark.parametrize(("exponent", "log_range"), [(1.0, 701.0), (1e300, 1e300), (0.1, math.inf)])
+    def test_where_no_float_holds_it(self, exponent: float, log_range: float) -> None:
+        assert loss_bound(exponent, FakePrior(log_range)) == math.inf
+
+    @given(exponent=st.floats(0.0, 1e6), log_range=st.floats(0.0, 1e6))
+    def test_is_at_least_one(self, exponent: float, log_range: float) -> None:
+        assert loss_bound(exponent, FakePrior(log_range)) >= 1.0
+
+    @pytest.mark.parametrize("n", [20, 100, 1000])
+    def test_bounded_decay_stays_below_what_it_promises(self, n: int) -> None:
+        prior = FakePrior(4.6)
+        assert loss_bound(BoundedLossDecay(2.0, 20, prior.log_range)(n), prior) <= 2.0 * (1.0 + 1e-9)
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf, "10", None])

@@ -71,3 +71,38 @@ def test_all_of_it_is_json(study: optuna.Study) -> None:
     data = json.loads(json.dumps(study_statistics(study).to_dict()))
     assert data["suggestions"]["0"]["exponent"] == 2.5
     assert data["failures"][0]["usage"]["cost_usd"] == 0.5
+
+
+def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
+    told = {"trust": 0.8, "region_weights": [0.5, 0.3], "bayes_factors": [2.0, 1.2]}
+    records = [
+        Suggestion(params={"x": 0.1}, phase="startup", n=0, log_prior=0.2),
+        Suggestion(
+            params={"x": 0.2},
+            phase="model",
+            n=1,
+            exponent=10.0,
+            log_acquisition=-3.0,
+            log_prior=0.1,
+            prior_score=1.0,
+            prior_coefficients=(0.4,),
+            loss_bound=12.0,
+            details=told,
+        ),
+    ]
+    for record in records:
+        publish_suggestion(study, study._storage.get_trial(study.ask()._trial_id), record)
+    first, second = study_statistics(study).trace()
+    assert (first["trial"], first["phase"], first["trust"], first["loss_bound"]) == (0, "startup", None, None)
+    assert second == {
+        "trial": 1,
+        "phase": "model",
+        "n": 1,
+        "exponent": 10.0,
+        "loss_bound": 12.0,
+        "log_acquisition": -3.0,
+        "prior_score": 1.0,
+        "log_prior": 0.1,
+        "prior_coefficients": [0.4],
+        **told,
+    }

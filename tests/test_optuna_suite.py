@@ -73,6 +73,9 @@ class OpinionByHand:
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:  # noqa: ARG002
         return build_prior(opinion(space), space)
 
+    def shown(self, study: Study) -> frozenset[int]:  # noqa: ARG002
+        return frozenset()
+
 
 class _OptunaSuite(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     """All 126 tests; a subclass says who answers."""

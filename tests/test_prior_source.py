@@ -525,6 +525,36 @@ class TestSeveralAnswers:
         assert isinstance(source.current(study, SPACE), MixturePrior)
 
 
+class TestShown:
+    """Trials that an answer was written in sight of are no evidence for it."""
+
+    def test_a_prior_by_hand_was_there_before(self) -> None:
+        source = GivenPrior(build_prior(ANSWER, SPACE), SPACE)
+        study = optuna.create_study(sampler=sampler_of(Counting()))
+        study.optimize(objective, n_trials=2)
+        assert source.shown(study) == frozenset()
+
+    def test_without_an_answer_nothing_was_shown(self) -> None:
+        assert source_of(Counting()).shown(study_in()) == frozenset()
+
+    def test_those_of_every_answer(self) -> None:
+        study = study_in()
+        for index, shown in enumerate([(0, 3), (3, 5), (8,)]):
+            save_elicitation(study, Elicitation(ANSWER, answer_index=index, trials_shown=shown))
+        assert source_of(Counting(), n_answers=2).shown(study) == {0, 3, 5}  # the third is not used
+        assert source_of(Counting(), n_answers=3).shown(study) == {0, 3, 5, 8}
+
+    def test_what_a_model_was_told_in_a_study(self) -> None:
+        """Without a space it is asked once a trial has finished, and sees that trial."""
+        text = json.dumps(ANSWER.model_dump())
+        told = LLMElicitor(client=FunctionClient(lambda _: text))
+        for elicitor, expected in ((told, {0}), (FixedElicitor(ANSWER), set())):
+            study = optuna.create_study(sampler=sampler_of(elicitor, search_space=None))
+            study.optimize(objective, n_trials=3)
+            assert isinstance(study.sampler, LLMPriorSampler)
+            assert study.sampler._source.shown(study) == expected
+
+
 class TestBudget:
     def test_it_ends_the_questions(self) -> None:
         study, elicitor = study_in(), Counting(cost_usd=0.5)

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,11 @@ from llm_prior_bo import sampler as sampler_module
 from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.elicitation import FunctionClient
 from llm_prior_bo.errors import ConfigurationError, ElicitationWarning, SearchSpaceError
+from llm_prior_bo.optimize import optimize_acquisition
 from llm_prior_bo.persistence import save_elicitation
 from llm_prior_bo.surrogate import Surrogate
 from llm_prior_bo.trial_records import Suggestion, is_own
+from llm_prior_bo.trust import Evidence, EvidenceTrust
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,7 +75,13 @@ PRIOR = build_prior(BELIEF, SPACE)
 
 
 def by_hand(**options: Any) -> LLMPriorSampler:
-    return LLMPriorSampler(prior=PRIOR, **{"seed": 0, "n_startup_trials": 3, **options})
+    return LLMPriorSampler(**{"prior": PRIOR, "seed": 0, "n_startup_trials": 3, **options})
+
+
+def pibo(**options: Any) -> LLMPriorSampler:
+    """As published: the density counts through the exponent alone, and nobody weighs it."""
+    published = {"decay": PowerDecay(beta=10.0), "prior_mean": None, "trust": None, "outside_share": 0.0}
+    return by_hand(**{**published, **options})
 
 
 def asked(answer: PriorAnswer = BELIEF, **options: Any) -> LLMPriorSampler:
@@ -470,12 +478,18 @@ class Rejecting:
 
     def __init__(self) -> None:
         self.seen: list[tuple[OptimumPrior, Surrogate]] = []
+        self.references: list[Surrogate | None] = []
+        self.seeds: list[int] = []
         self.returned: list[OptimumPrior] = []
 
-    def reweight(self, prior: OptimumPrior, surrogate: Surrogate) -> OptimumPrior:
+    def weigh(
+        self, prior: OptimumPrior, surrogate: Surrogate, *, reference: Surrogate | None = None, seed: int = 0
+    ) -> Evidence:
         self.seen.append((prior, surrogate))
+        self.references.append(reference)
+        self.seeds.append(seed)
         self.returned.append(UniformPrior(SPACE))
-        return self.returned[-1]
+        return Evidence(self.returned[-1])
 
 
 @dataclass
@@ -506,7 +520,7 @@ class Narrow(OptimumPrior):
 
 class TestPrior:
     def test_its_influence_falls_with_n(self) -> None:
-        study = run(by_hand(decay=PowerDecay(beta=10.0)), 30)
+        study = run(pibo(decay=PowerDecay(beta=10.0)), 30)
         records = [s for s in suggestions(study).values() if s.phase == "model"]
         assert [s.exponent for s in records] == [pytest.approx(10.0 / s.n) for s in records]
         near = [abs(t.params["x"] - 0.8) + abs(t.params["y"] - 0.2) for t in study.trials]
@@ -517,13 +531,13 @@ class TestPrior:
     def test_the_larger_the_exponent_the_nearer_to_it(self) -> None:
         log_priors = []
         for value in (0.0, 1.0, 100.0):
-            study = run(by_hand(decay=ConstantDecay(value)), 4)
+            study = run(pibo(decay=ConstantDecay(value)), 4)
             log_priors.append(suggestions(study)[3].log_prior)
         assert log_priors == sorted(log_priors, key=lambda v: v or 0.0)
         assert log_priors[2] == pytest.approx(float(PRIOR.log_prob(PRIOR.mode())), abs=0.2)
 
     def test_records_hold_together(self) -> None:
-        study = run(by_hand(), 5)
+        study = run(pibo(), 5)
         record = suggestions(study)[4]
         assert record.params == study.trials[4].params
         assert record.log_prior == pytest.approx(float(PRIOR.log_prob(SPACE.encode([record.params]))[0]))
@@ -538,7 +552,7 @@ class TestPrior:
             return prior_weighted(base, prior, exponent=exponent)
 
         monkeypatch.setattr(sampler_module, "prior_weighted", spy)
-        study = run(by_hand(trust=gate), 5)
+        study = run(pibo(trust=gate), 5)
         assert [prior for prior, _ in gate.seen] == [PRIOR, PRIOR]
         assert [len(surrogate.X) for _, surrogate in gate.seen] == [3, 4]
         assert used == gate.returned
@@ -554,13 +568,13 @@ class TestPrior:
         assert [s.log_prior for s in suggestions(study).values()] == [0.0] * 4
 
     def test_a_schedule_that_needs_the_prior(self) -> None:
-        study = run(by_hand(decay=BoundedLossDecay(max_loss=2.0, from_trial=2)), 5)
+        study = run(pibo(decay=BoundedLossDecay(max_loss=2.0, from_trial=2)), 5)
         exponent = suggestions(study)[4].exponent
         assert exponent is not None
         assert np.exp(exponent * PRIOR.log_range) == pytest.approx(2.0**0.5)
 
     def test_a_function_as_schedule(self) -> None:
-        study = run(by_hand(decay=lambda n: 0.25 * n), 4)
+        study = run(pibo(decay=lambda n: 0.25 * n), 4)
         assert suggestions(study)[3].exponent == 0.75
 
     def test_one_sampler_in_several_studies(self) -> None:
@@ -569,6 +583,102 @@ class TestPrior:
         run(sampler, 4, lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("y", 0, 1))
         other = run(sampler, 4, lambda t: t.suggest_float("x", 0, 2) + t.suggest_float("z", 0, 1))
         assert all(set(s.params) == {"x", "z"} for s in suggestions(other).values())
+
+
+class TestTrust:
+    """What is handed to a gate, and what becomes of its findings."""
+
+    def test_nothing_was_shown_to_a_prior_by_hand(self) -> None:
+        gate = Rejecting()
+        run(pibo(trust=gate), 5)
+        assert gate.references == [None, None]
+        assert len(set(gate.seeds)) == 2
+
+    def test_trials_that_the_answer_was_written_in_sight_of_are_the_reference(self) -> None:
+        text = json.dumps(BELIEF.model_dump())
+        gate = Rejecting()
+        # Without a space it is asked after the first trial, and told of it.
+        told = LLMPriorSampler(
+            elicitor=LLMElicitor(client=FunctionClient(lambda _: text)), trust=gate, n_startup_trials=2, seed=0
+        )
+        study = run(told, 5)
+        (elicitation,) = study_statistics(study).elicitations
+        assert elicitation.trials_shown == (0,)
+        assert len(gate.references) == 3
+        first = SPACE.encode([study.trials[0].params])
+        for reference, (_, surrogate) in zip(gate.references, gate.seen, strict=True):
+            assert reference is not None
+            assert np.allclose(reference.X.numpy(), first)
+            assert torch.equal(reference.Y, surrogate.Y[:1])
+
+    def test_findings_are_stored(self) -> None:
+        gate = EvidenceTrust(n_draws=32, n_candidates=64)
+        found: list[Evidence] = []
+
+        class Listening:
+            def weigh(self, *arguments: Any, **options: Any) -> Evidence:
+                found.append(gate.weigh(*arguments, **options))
+                return found[-1]
+
+        study = run(pibo(trust=Listening(), decay=ConstantDecay(0.5)), 5)
+        records = suggestions(study)
+        assert [records[i].details for i in range(3)] == [{}, {}, {}]
+        assert [records[i].loss_bound for i in range(3)] == [None, None, None]
+        for record, evidence in zip([records[3], records[4]], found, strict=True):
+            assert record.details == evidence.details()
+            assert record.details["trust"] == pytest.approx(sum(record.details["region_weights"]))
+            # The bound is that of the prior in use, not of the one before the evidence.
+            assert record.loss_bound == pytest.approx(np.exp(0.5 * evidence.prior.log_range))
+            point = SPACE.encode([record.params])
+            assert record.log_prior == pytest.approx(float(evidence.prior.log_prob(point)[0]))
+        json.dumps(study_statistics(study).to_dict(), allow_nan=False)
+
+    def test_without_a_gate_there_are_none(self) -> None:
+        records = suggestions(run(pibo(decay=ConstantDecay(0.5)), 4))
+        assert records[3].details == {}
+        assert records[3].loss_bound == pytest.approx(np.exp(0.5 * PRIOR.log_range))
+
+    def test_optima_of_the_draws_are_start_points(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        optima = torch.rand(100, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        seen: list[torch.Tensor] = []
+
+        class Pointing(Rejecting):
+            def weigh(self, *arguments: Any, **options: Any) -> Evidence:
+                return replace(super().weigh(*arguments, **options), optima=optima)
+
+        def spy(*arguments: Any, starts: torch.Tensor, **options: Any) -> Any:
+            seen.append(starts)
+            return optimize_acquisition(*arguments, starts=starts, **options)
+
+        monkeypatch.setattr(sampler_module, "optimize_acquisition", spy)
+        run(pibo(trust=Pointing()), 4)
+        rows = {tuple(row) for row in seen[0].tolist()}
+        kept = [tuple(row) in rows for row in optima.tolist()]
+        assert kept == sorted(kept, reverse=True)  # the most frequent ones
+        assert 10 <= sum(kept) <= 100
+
+    @pytest.mark.parametrize("right", [True, False])
+    def test_a_wrong_prior_loses_its_trust_in_the_course_of_a_study(self, right: bool) -> None:
+        optimum = (0.8, 0.2) if right else (0.2, 0.8)
+
+        def objective(trial: optuna.Trial) -> float:
+            x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+            return (x - optimum[0]) ** 2 + (y - optimum[1]) ** 2
+
+        # Half of the start-up trials outside the prior: of its own place alone, a model cannot tell that it is good.
+        study = run(pibo(trust=EvidenceTrust(), n_startup_trials=6, outside_share=0.5), 14, objective)
+        trusts = [s.details["trust"] for s in suggestions(study).values() if s.phase == "model"]
+        assert len(trusts) == 8
+        assert (np.mean(trusts[-4:]) > 0.85) if right else (np.mean(trusts[-4:]) < 0.2)
+
+    def test_of_a_density_of_ones_own(self) -> None:
+        study = run(pibo(prior=Narrow(), trust=EvidenceTrust(), n_startup_trials=4, outside_share=0.5), 12)
+        trusts = [s.details["trust"] for s in suggestions(study).values() if s.phase == "model"]
+        assert trusts[-1] < 0.2
+
+    def test_no_opinion_is_not_weighed(self) -> None:
+        study = run(pibo(prior=UniformPrior(SPACE), trust=EvidenceTrust()), 4)
+        assert suggestions(study)[3].details == {}
 
 
 class TestTraces:
@@ -667,7 +777,10 @@ class TestBadInput:
             ({"model": 4}, r"model to be the name of a model.*got 4"),
             ({"elicitor": BELIEF}, r"elicitor to be an object with a method elicit, e.g. FixedElicitor"),
             ({"prior": BELIEF}, r"prior to be an OptimumPrior, e.g. build_prior\(answer, space\), got PriorAnswer"),
-            ({"prior": PRIOR, "trust": 0.5}, r"trust to be an object with a method reweight, got 0.5"),
+            (
+                {"prior": PRIOR, "trust": 0.5},
+                r"trust to be an object with a method weigh, e.g. EvidenceTrust\(\), got 0.5",
+            ),
             ({"prior": PRIOR, "independent_sampler": "random"}, r"independent_sampler to be an Optuna sampler"),
             ({"prior": PRIOR, "decay": "linear"}, r"Expected a decay schedule, got 'linear'; give PowerDecay"),
             ({"prior": PRIOR, "decay": PowerDecay}, r"got the class PowerDecay"),

@@ -7,8 +7,9 @@ import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from scipy import stats
 
-from llm_prior_bo import PriorAnswer, SearchSpace, UniformPrior, build_prior
+from llm_prior_bo import MixturePrior, PriorAnswer, SearchSpace, UniformPrior, build_prior, pool_priors
 from llm_prior_bo.startup import startup_point, startup_slot
 from llm_prior_bo.trial_records import Suggestion, mark_started, publish_suggestion
 
@@ -18,6 +19,10 @@ SPACE = SearchSpace(
 PRIOR = build_prior(
     PriorAnswer.by_hand(numeric={"x": (0.2, 0.1, 0.3), "k": (6, 4, 7)}, categorical={"c": {"b": 0.8}}), SPACE
 )
+
+OTHER = build_prior(PriorAnswer.by_hand(numeric={"x": (0.9, 0.8, 0.95), "k": (1, 1, 2)}), SPACE)
+SEVERAL = pool_priors([PRIOR, OTHER])
+"""Two regions and a floor: how many draws each gets depends on the size of the design."""
 
 
 class Workers:
@@ -93,31 +98,96 @@ class TestSlot:
 class TestPoint:
     def test_the_mode_is_first(self) -> None:
         for seed in (0, 1):
-            point = startup_point(PRIOR, 0, n_startup_trials=5, seed=seed)
+            point = startup_point(PRIOR, 0, n_startup_trials=5, seed=seed, space=SPACE)
             assert torch.equal(point, PRIOR.mode())
             assert SPACE.decode(point) == {"x": pytest.approx(0.2), "k": 6, "c": "b"}
 
     def test_all_slots_share_one_stratified_design(self) -> None:
-        points = torch.stack([startup_point(PRIOR, slot, n_startup_trials=9, seed=3) for slot in range(1, 9)])
+        points = torch.stack(
+            [startup_point(PRIOR, slot, n_startup_trials=9, seed=3, space=SPACE) for slot in range(1, 9)]
+        )
         assert torch.equal(points, PRIOR.stratified_sample(8, generator=torch.Generator().manual_seed(3)))
 
     def test_the_design_covers_evenly(self) -> None:
-        uniform = UniformPrior(SearchSpace({"x": FloatDistribution(0, 1)}))
-        points = torch.stack([startup_point(uniform, slot, n_startup_trials=9, seed=0) for slot in range(1, 9)])
+        line = SearchSpace({"x": FloatDistribution(0, 1)})
+        design = [startup_point(UniformPrior(line), slot, n_startup_trials=9, seed=0, space=line) for slot in range(9)]
+        points = torch.stack(design[1:])
         assert sorted((points[:, 0] * 8).long().tolist()) == list(range(8))
 
     def test_slots_beyond_the_design_are_further_draws(self) -> None:
-        points = [startup_point(PRIOR, slot, n_startup_trials=3, seed=0) for slot in range(12)]
+        points = [startup_point(PRIOR, slot, n_startup_trials=3, seed=0, space=SPACE) for slot in range(12)]
         assert len({tuple(point.tolist()) for point in points}) == 12
 
     @pytest.mark.parametrize("n_startup_trials", [0, 1])
     def test_a_design_of_the_mode_alone(self, n_startup_trials: int) -> None:
-        assert torch.equal(startup_point(PRIOR, 0, n_startup_trials=n_startup_trials, seed=0), PRIOR.mode())
-        assert startup_point(PRIOR, 1, n_startup_trials=n_startup_trials, seed=0).shape == (3,)
+        assert torch.equal(
+            startup_point(PRIOR, 0, n_startup_trials=n_startup_trials, seed=0, space=SPACE), PRIOR.mode()
+        )
+        assert startup_point(PRIOR, 1, n_startup_trials=n_startup_trials, seed=0, space=SPACE).shape == (3,)
 
     def test_every_point_is_legal_and_the_seed_decides(self) -> None:
         for slot in range(1, 8):
-            point = startup_point(PRIOR, slot, n_startup_trials=5, seed=0)
+            point = startup_point(PRIOR, slot, n_startup_trials=5, seed=0, space=SPACE)
             assert torch.equal(point, torch.as_tensor(SPACE.snap(point)))
-            assert torch.equal(point, startup_point(PRIOR, slot, n_startup_trials=5, seed=0))
-            assert not torch.equal(point, startup_point(PRIOR, slot, n_startup_trials=5, seed=1))
+            assert torch.equal(point, startup_point(PRIOR, slot, n_startup_trials=5, seed=0, space=SPACE))
+            assert not torch.equal(point, startup_point(PRIOR, slot, n_startup_trials=5, seed=1, space=SPACE))
+
+
+class TestOutside:
+    """Uniform points at the end of the design."""
+
+    def design(self, n: int, *, n_outside: int, seed: int = 0) -> torch.Tensor:
+        """All points of a design, `n x d`."""
+        return torch.stack(
+            [
+                startup_point(SEVERAL, slot, n_startup_trials=n, n_outside=n_outside, seed=seed, space=SPACE)
+                for slot in range(n)
+            ]
+        )
+
+    @pytest.mark.parametrize("n_outside", [0, 1, 3, 7])
+    def test_the_mode_is_first_and_the_draws_are_those_of_the_smaller_design(self, n_outside: int) -> None:
+        points = self.design(8, n_outside=n_outside)
+        assert torch.equal(points[0], SEVERAL.mode())
+        assert torch.equal(points[: 8 - n_outside], self.design(8 - n_outside, n_outside=0))
+
+    @pytest.mark.parametrize("n_outside", [1, 2, 5, 7])
+    def test_the_last_ones_are_a_uniform_design_of_their_own(self, n_outside: int) -> None:
+        points = self.design(8, n_outside=n_outside, seed=4)
+        expected = UniformPrior(SPACE).stratified_sample(n_outside, generator=torch.Generator().manual_seed(4))
+        assert torch.equal(points[8 - n_outside :], expected)
+        assert torch.equal(points, torch.as_tensor(SPACE.snap(points)))
+
+    def test_they_cover_the_space_evenly(self) -> None:
+        """One in each eighth of every range, whatever the prior says."""
+        points = self.design(12, n_outside=8)[4:]
+        assert sorted((points[:, 0] * 8).long().tolist()) == list(range(8))
+        assert sorted((points[:, 1] * 8).long().tolist()) == list(range(8))
+        assert sorted(points[:, 2].tolist()) == [0.0] * 4 + [1.0] * 4
+
+    def test_they_are_uniform_over_the_seeds(self) -> None:
+        x = torch.stack([self.design(3, n_outside=1, seed=seed)[2, 0] for seed in range(400)])
+        assert stats.kstest(x.numpy(), "uniform").pvalue > 1e-3
+
+    @pytest.mark.parametrize("n_outside", [5, 6, 50])
+    def test_however_many_the_mode_stays(self, n_outside: int) -> None:
+        points = self.design(5, n_outside=n_outside)
+        assert torch.equal(points[0], SEVERAL.mode())
+        uniform = UniformPrior(SPACE).stratified_sample(4, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(points[1:], uniform)
+
+    @pytest.mark.parametrize("n", [0, 1])
+    def test_none_in_a_design_of_the_mode_alone(self, n: int) -> None:
+        point = startup_point(SEVERAL, 0, n_startup_trials=n, n_outside=3, seed=0, space=SPACE)
+        assert torch.equal(point, SEVERAL.mode())
+
+    def test_slots_beyond_the_design_are_draws_from_the_prior(self) -> None:
+        """Whatever the number of points outside."""
+        sure = MixturePrior(SPACE, SEVERAL.regions, SEVERAL.weights, 0.0)
+        for slot in range(5, 12):
+            beyond = [
+                startup_point(sure, slot, n_startup_trials=5, n_outside=n_outside, seed=0, space=SPACE)
+                for n_outside in (0, 2, 5)
+            ]
+            assert all(torch.equal(point, beyond[0]) for point in beyond)
+            assert torch.equal(beyond[0], sure.sample(1, generator=torch.Generator().manual_seed(slot))[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -103,6 +105,69 @@ def test_warm_start_gives_the_same_optimum_and_foreign_state_is_ignored() -> Non
     point = torch.tensor([[0.3, 0.4, 1.0]], dtype=torch.float64)
     assert float(_mean(warm, point)) == pytest.approx(float(_mean(cold, point)), abs=0.05)
     fit_surrogate(train, SPACE, warm_start=[{"nonsense": torch.zeros(1)}])
+
+
+class TestGiven:
+    """A model of some of the trials, with the hyperparameters of all."""
+
+    def surrogate(self, *, m: int = 1, c: int = 0) -> Surrogate:
+        train = _data(torch.zeros(20))
+        Y = torch.stack([_target(train.X), -_target(train.X).square()], dim=-1)[:, :m]
+        constraints = torch.stack([train.X[:, 0] - 0.5], dim=-1)[:, :c]
+        return fit_surrogate(_data(Y, X=train.X, constraints=constraints), SPACE)
+
+    @pytest.mark.parametrize(("m", "c"), [(1, 0), (2, 0), (1, 1)])
+    def test_predicts_as_the_textbook_says(self, m: int, c: int) -> None:
+        surrogate, rows = self.surrogate(m=m, c=c), [3, 0, 7, 12]
+        given = surrogate.given(rows)
+        assert given.model.num_outputs == m + c
+        points = surrogate.X[:5]
+        with torch.no_grad():
+            posterior = given.model.posterior(points)
+        assert isinstance(posterior, GPyTorchPosterior)
+        targets = torch.cat([surrogate.Y, surrogate.constraints], dim=-1)
+        outputs: list[Any] = list(getattr(surrogate.model, "models", [surrogate.model]))
+        for i, output in enumerate(outputs):
+            X = output.transform_inputs(surrogate.X[rows])
+            new = output.transform_inputs(points)
+            with torch.no_grad():
+                covariance = output.covar_module(X).to_dense() + output.likelihood.noise * torch.eye(4).double()
+                gain = torch.linalg.solve(covariance, output.covar_module(X, new).to_dense()).T
+                mean = output.mean_module(new) + gain @ (targets[rows, i] - output.mean_module(X))
+            torch.testing.assert_close(posterior.mean[:, i], mean, rtol=1e-6, atol=1e-6)
+
+    def test_holds_the_data_of_its_trials(self) -> None:
+        surrogate, rows = self.surrogate(m=2, c=1), [5, 1]
+        given = surrogate.given(rows)
+        assert torch.equal(given.X, surrogate.X[rows])
+        assert torch.equal(given.Y, surrogate.Y[rows])
+        assert torch.equal(given.constraints, surrogate.constraints[rows])
+
+    def test_all_trials_are_the_model_itself(self) -> None:
+        surrogate = self.surrogate()
+        points = torch.as_tensor(SPACE.snap(torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator())))
+        torch.testing.assert_close(_mean(surrogate.given(range(20)), points), _mean(surrogate, points))
+
+    def test_keeps_the_hyperparameters_and_leaves_the_model_alone(self) -> None:
+        surrogate = self.surrogate()
+        points = surrogate.X[:4]
+        before = _mean(surrogate, points)
+        (own,) = surrogate.hyperparameters
+        (other,) = surrogate.given([0, 1]).hyperparameters
+        assert own.keys() == other.keys()
+        assert all(torch.equal(own[key], other[key]) for key in own)
+        assert torch.equal(_mean(surrogate, points), before)
+
+    def test_of_columns_that_do_not_always_count(self) -> None:
+        train = _data(_target(_data(torch.zeros(20)).X))
+        active = torch.ones(20, 3, dtype=torch.bool)
+        active[train.X[:, 2] == 0.0, 1] = False
+        surrogate = fit_surrogate(replace(train, active=active), SPACE)
+        given = surrogate.given(range(0, 20, 2))
+        near = torch.tensor([[0.3, 0.1, 0.0], [0.3, 0.9, 0.0]], dtype=torch.float64)
+        for one in (surrogate, given):
+            mean = _mean(one, torch.as_tensor(SPACE.snap(near)))
+            assert float(mean[0]) == pytest.approx(float(mean[1]), abs=1e-9)
 
 
 def test_a_failed_fit_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,32 @@ class TestStates:
         assert len(TrainingData.from_study(study, SPACE).pending) == 0
 
 
+class TestNumbers:
+    """Which trial of the study each row is."""
+
+    def test_are_those_of_the_finished_trials(self) -> None:
+        study = study_with(
+            trial_of(FULL, 1.0),
+            trial_of(FULL, state=TrialState.FAIL),
+            trial_of({**FULL, "k": 4}, 2.0),
+            trial_of(FULL, state=TrialState.PRUNED),
+            trial_of({**FULL, "k": 1}, 3.0),
+        )
+        running(study)
+        data = TrainingData.from_study(study, SPACE)
+        assert data.numbers == (0, 2, 4)
+        assert [study.trials[number].params["k"] for number in data.numbers] == [2, 4, 1]
+
+    def test_trials_left_out_leave_no_gap(self) -> None:
+        foreign = create_trial(params={"x": 11.0}, distributions={"x": FloatDistribution(0, 20)}, value=1.0)
+        assert TrainingData.from_study(study_with(foreign, trial_of(FULL, 2.0)), SPACE).numbers == (1,)
+
+    def test_there_are_none_without_a_study(self) -> None:
+        X = torch.zeros(2, 3)
+        assert TrainingData(X=X, Y=X[:, :1], constraints=X[:, :0], pending=X[:0]).numbers == ()
+        assert TrainingData.from_study(study_with(), SPACE).numbers == ()
+
+
 class TestParameters:
     def test_a_parameter_that_was_not_active_is_neutral(self) -> None:
         assert neutral_point(SPACE).tolist() == [0.5, 0.5, 0.0]

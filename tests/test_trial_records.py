@@ -32,6 +32,8 @@ SUGGESTION = Suggestion(
     exponent=0.5,
     log_acquisition=-3.25,
     log_prior=1.5,
+    loss_bound=4.25,
+    details={"trust": 0.75, "region_weights": [0.5, 0.25], "bayes_factors": [1.5, 1e-6]},
 )
 
 
@@ -72,7 +74,8 @@ def test_round_trip(storage: BaseStorage) -> None:
 def test_infinite_numbers_survive() -> None:
     study = optuna.create_study()
     trial = start(study)
-    suggestion = Suggestion(params={"x": 1.0}, phase="model", n=1, log_acquisition=-float("inf"))
+    infinity = float("inf")
+    suggestion = Suggestion(params={"x": 1.0}, phase="model", n=1, log_acquisition=-infinity, loss_bound=infinity)
     publish_suggestion(study, trial, suggestion)
     assert read_suggestion(again(study, trial)) == suggestion
 
@@ -109,6 +112,14 @@ def test_a_trial_added_from_elsewhere_is_not_own() -> None:
 )
 def test_an_unreadable_record_is_no_record(record: object) -> None:
     assert read_suggestion(with_record(record)) is None
+
+
+def test_a_record_of_before_there_were_gates() -> None:
+    record = read_suggestion(with_record('{"params": {"x": 1}, "phase": "model", "n": 3, "exponent": 0.5}'))
+    assert record is not None
+    assert record.exponent == 0.5
+    assert record.loss_bound is None
+    assert record.details == {}
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:

@@ -72,7 +72,7 @@ def overview(path: Path) -> None:
     _draw_density(figure.add_subplot(grid[:, 1]), answer)
     top = figure.add_subplot(grid[0, 2])
     _draw_trials(top, study)
-    _draw_exponent(figure.add_subplot(grid[1, 2], sharex=top), study)
+    _draw_trust(figure.add_subplot(grid[1, 2], sharex=top), study)
     top.tick_params(labelbottom=False)
     _save(figure, path)
 
@@ -144,7 +144,7 @@ def _draw_trials(axes: Axes, study: optuna.Study) -> None:
     errors = np.array([trial.values[0] for trial in study.trials])
     from_prior = np.array([suggestions[trial.number].phase == "startup" for trial in study.trials])
     axes.step(numbers, np.minimum.accumulate(errors), where="post", color=GREY, linewidth=1.6, label="best so far")
-    axes.plot(numbers[from_prior], errors[from_prior], "s", color=ORANGE, label="density only")
+    axes.plot(numbers[from_prior], errors[from_prior], "s", color=ORANGE, label="start-up")
     axes.plot(numbers[~from_prior], errors[~from_prior], "o", color=BLUE, label="surrogate and density")
     axes.set(yscale="log", ylabel="validation error")
     ticks = [t for t in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 0.9) if 0.8 * errors.min() < t < 1.3 * errors.max()]
@@ -160,12 +160,17 @@ def _draw_trials(axes: Axes, study: optuna.Study) -> None:
     _title(axes, f"3  One study of {len(numbers)} trials")
 
 
-def _draw_exponent(axes: Axes, study: optuna.Study) -> None:
+def _draw_trust(axes: Axes, study: optuna.Study) -> None:
+    """Weights of the regions after the evidence, stacked."""
     suggestions = _sampler(study).get_statistics(study).suggestions
-    known = [(number + 1, s.exponent) for number, s in suggestions.items() if s.exponent is not None]
-    numbers, exponents = zip(*known, strict=True)
-    axes.bar(numbers, exponents, color=BLUE, width=0.6, alpha=0.6)
-    axes.set(xlabel="trial", ylabel="weight of\nthe density", xlim=(0.3, N_TRIALS + 0.7), xticks=range(5, 26, 5))
+    known = [(number + 1, s.details["region_weights"]) for number, s in suggestions.items() if "trust" in s.details]
+    numbers, weights = zip(*known, strict=True)
+    below = np.zeros(len(numbers))
+    for region, shade in zip(np.array(weights).T, (0.8, 0.55, 0.35, 0.2) * 2, strict=False):
+        axes.bar(numbers, region, bottom=below, color=BLUE, width=0.6, alpha=shade)
+        below = below + region
+    axes.set(xlabel="trial", ylabel="trust, by\nregion", xlim=(0.3, N_TRIALS + 0.7), ylim=(0.0, 1.0))
+    axes.set_xticks(range(5, 26, 5))
     axes.spines[["right", "top"]].set_visible(False)
 
 

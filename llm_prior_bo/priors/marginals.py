@@ -62,6 +62,10 @@ class Marginal(ABC):
     def tempered(self, temperature: float) -> Self:
         """The density to the power `1 / temperature` before truncation, normalised again."""
 
+    @abstractmethod
+    def widened(self, min_scale: float) -> Self:
+        """A density that resolves nothing finer than `min_scale`, a fraction of the range."""
+
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` legal coordinates."""
         return self.icdf(uniform_variates(check_count(n), 1, generator_or_fresh(generator))[:, 0])
@@ -181,6 +185,12 @@ class SplitNormalMarginal(Marginal):
         factor = math.sqrt(check_temperature(temperature))
         return type(self)(self.column, self.mode_unit, self.left_scale * factor, self.right_scale * factor)
 
+    def widened(self, min_scale: float) -> Self:
+        """Both scales at least `min_scale`."""
+        return type(self)(
+            self.column, self.mode_unit, max(self.left_scale, min_scale), max(self.right_scale, min_scale)
+        )
+
 
 @dataclass(frozen=True)
 class CategoricalMarginal(Marginal):
@@ -243,6 +253,13 @@ class CategoricalMarginal(Marginal):
         log_p = torch.log(torch.tensor(self.probabilities, dtype=torch.float64)) / check_temperature(temperature)
         # Already normalised at temperature 1: softmax would only add rounding.
         return self if temperature == 1.0 else type(self)(self.column, tuple(torch.softmax(log_p, 0).tolist()))
+
+    def widened(self, min_scale: float) -> Self:
+        """A share of `min_scale`, at most 1, spread evenly over the choices."""
+        share = min(max(min_scale, 0.0), 1.0)
+        return type(self)(
+            self.column, tuple((1.0 - share) * p + share / len(self.probabilities) for p in self.probabilities)
+        )
 
 
 def check_temperature(temperature: float) -> float:

@@ -58,6 +58,7 @@ class MixturePrior(OptimumPrior):
         if strangers:
             raise PriorError(f"Expected regions over {space!r}, got {strangers} over another space; build them anew.")
         self._set_weights(weights, uniform_weight)
+        self._coarser: dict[float, MixturePrior] = {}  # shared with the copies that differ in weights only
         self._product = ProductEvaluator(space, [region.marginals for region in self.regions])
 
     def _set_weights(self, weights: Sequence[float] | Tensor, uniform_weight: float) -> None:
@@ -256,6 +257,13 @@ class MixturePrior(OptimumPrior):
         tempered = MixturePrior(self.space, regions, self.weights, self.uniform_weight)
         tempered._all_weights = self._all_weights
         return tempered
+
+    def widened(self, min_scale: float) -> MixturePrior:
+        """Every region at a coarser resolution (`RegionPrior.widened`), the weights kept; built once."""
+        if min_scale not in self._coarser:
+            regions = [region.widened(min_scale) for region in self.regions]
+            self._coarser[min_scale] = MixturePrior(self.space, regions, self.weights, self.uniform_weight)
+        return self._coarser[min_scale].with_weights(self.weights, self.uniform_weight)
 
     def __repr__(self) -> str:
         weights = [round(weight, 4) for weight in self.weights.tolist()]

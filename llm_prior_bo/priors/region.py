@@ -185,6 +185,11 @@ class RegionPrior:
         marginals = {name: marginal.tempered(temperature) for name, marginal in self.marginals.items()}
         return RegionPrior(self.space, marginals, correlations=self.correlations, label=self.label)
 
+    def widened(self, min_scale: float) -> RegionPrior:
+        """The region at a coarser resolution: no scale below `min_scale`, a fraction of the range."""
+        marginals = {name: marginal.widened(min_scale) for name, marginal in self.marginals.items()}
+        return RegionPrior(self.space, marginals, correlations=self.correlations, label=self.label)
+
     def __repr__(self) -> str:
         return f"RegionPrior({self.label!r}, {list(self.marginals)}, correlations={dict(self.correlations)})"
 

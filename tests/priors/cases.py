@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from llm_prior_bo.priors import (
     CategoricalMarginal,
+    DiscountedPrior,
     Marginal,
     MixturePrior,
     OptimumPrior,
@@ -22,6 +24,7 @@ from llm_prior_bo.priors import (
     pool_priors,
 )
 from llm_prior_bo.space import Column, SearchSpace
+from tests.strategies import spaces
 
 FloatArray = npt.NDArray[np.float64]
 Belief = tuple[float, ...]
@@ -91,6 +94,11 @@ def coupled_mixed() -> MixturePrior:
     return MixturePrior(space, regions, [0.6, 0.3], 0.1)
 
 
+def discounted(prior: MixturePrior, trust: float) -> DiscountedPrior:
+    """A mixture believed in part."""
+    return DiscountedPrior(prior, trust, uniform=UniformPrior(prior.space))
+
+
 CASES: dict[str, Callable[[], OptimumPrior]] = {
     "uniform": lambda: UniformPrior(MIXED),
     "no regions": lambda: MixturePrior(MIXED, [], [], 1.0),
@@ -117,13 +125,40 @@ CASES: dict[str, Callable[[], OptimumPrior]] = {
     "coupled, flat": lambda: coupled((0.3, 1e4, 1e4), (0.6, 1e5, 0.2), rho=0.9),
     "coupled mixed": coupled_mixed,
     "without floor": lambda: coupled((0.4, 0.05, 0.05), (0.6, 0.2, 0.06), rho=0.8, uniform_weight=0.0),
+    "widened": lambda: coupled_mixed().widened(0.25),
+    "discounted": lambda: discounted(mixed(), 0.6),
+    "discounted, without floor": lambda: discounted(single(UNIT, (0.3, 0.02, 0.1), uniform_weight=0.0), 0.99),
+    "not believed": lambda: discounted(mixed(), 0.0),
+    "wholly believed": lambda: discounted(coupled_mixed(), 1.0),
 }
 
 
 def space_of(prior: OptimumPrior) -> SearchSpace:
     """The space that a prior is over."""
-    assert isinstance(prior, UniformPrior | MixturePrior)
+    assert isinstance(prior, UniformPrior | MixturePrior | DiscountedPrior)
     return prior.space
+
+
+@st.composite
+def random_priors(draw: st.DrawFn, max_size: int = 4) -> MixturePrior:
+    """Any mixture over any space: missing marginals, extreme scales, correlations between whatever is numeric."""
+    space = draw(spaces(max_size=max_size))
+    regions = []
+    for _ in range(draw(st.integers(0, 3))):
+        beliefs: dict[str, tuple[float, ...]] = {}
+        for column in space.columns:
+            if column.kind == "categorical":
+                size = column.n_values or 1
+                beliefs[column.name] = tuple(draw(st.lists(st.floats(0.01, 1), min_size=size, max_size=size)))
+            else:
+                exponents = st.floats(-9, 3).map(lambda e: 10.0**e)
+                beliefs[column.name] = (draw(st.floats(0, 1)), draw(exponents), draw(exponents))
+        spoken = draw(st.sets(st.sampled_from(space.names), min_size=1))
+        numeric = sorted(name for name in spoken if space.column(name).kind != "categorical")
+        pairs = {(a, b): draw(st.floats(-1, 1)) for a, b in itertools.pairwise(numeric)}
+        regions.append(region(space, {name: beliefs[name] for name in space.names if name in spoken}, pairs))
+    weights = draw(st.lists(st.floats(0, 1), min_size=len(regions), max_size=len(regions)))
+    return MixturePrior(space, regions, weights, draw(st.floats(0.01, 1)))
 
 
 class Axis(NamedTuple):
@@ -155,6 +190,7 @@ def quadrature(prior: OptimumPrior) -> tuple[FloatArray, FloatArray]:
 
 
 def _split_normals(prior: OptimumPrior, name: str) -> list[SplitNormalMarginal]:
+    prior = prior.prior if isinstance(prior, DiscountedPrior) else prior
     regions = prior.regions if isinstance(prior, MixturePrior) else ()
     return [m for m in (r.marginals.get(name) for r in regions) if isinstance(m, SplitNormalMarginal)]
 

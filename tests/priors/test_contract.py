@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import pickle
 import random
@@ -18,8 +17,7 @@ from scipy import stats
 from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.space import SearchSpace
-from tests.priors.cases import CASES, integral, quadrature, quadrature_axes, region, seeded, space_of
-from tests.strategies import spaces
+from tests.priors.cases import CASES, integral, quadrature, quadrature_axes, random_priors, seeded, space_of
 
 
 @pytest.fixture(params=CASES)
@@ -184,28 +182,6 @@ class TestDraws:
         assert torch.equal(pickle.loads(pickle.dumps(prior)).log_prob(X), prior.log_prob(X))
         assert torch.equal(copy.deepcopy(prior).log_prob(X), prior.log_prob(X))
         assert type(prior).__name__ in repr(prior)
-
-
-@st.composite
-def random_priors(draw: st.DrawFn, max_size: int = 4) -> MixturePrior:
-    """Any mixture over any space: missing marginals, extreme scales, correlations between whatever is numeric."""
-    space = draw(spaces(max_size=max_size))
-    regions = []
-    for _ in range(draw(st.integers(0, 3))):
-        beliefs: dict[str, tuple[float, ...]] = {}
-        for column in space.columns:
-            if column.kind == "categorical":
-                size = column.n_values or 1
-                beliefs[column.name] = tuple(draw(st.lists(st.floats(0.01, 1), min_size=size, max_size=size)))
-            else:
-                exponents = st.floats(-9, 3).map(lambda e: 10.0**e)
-                beliefs[column.name] = (draw(st.floats(0, 1)), draw(exponents), draw(exponents))
-        spoken = draw(st.sets(st.sampled_from(space.names), min_size=1))
-        numeric = sorted(name for name in spoken if space.column(name).kind != "categorical")
-        pairs = {(a, b): draw(st.floats(-1, 1)) for a, b in itertools.pairwise(numeric)}
-        regions.append(region(space, {name: beliefs[name] for name in space.names if name in spoken}, pairs))
-    weights = draw(st.lists(st.floats(0, 1), min_size=len(regions), max_size=len(regions)))
-    return MixturePrior(space, regions, weights, draw(st.floats(0.01, 1)))
 
 
 class TestAnyPrior:

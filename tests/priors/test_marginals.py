@@ -135,6 +135,17 @@ class TestSplitNormal:
             with pytest.raises(PriorError, match="temperature"):
                 marginal.tempered(temperature)
 
+    def test_widened(self) -> None:
+        marginal = SplitNormalMarginal(column(), 0.3, 0.01, 0.2)
+        assert marginal.widened(0.1) == SplitNormalMarginal(column(), 0.3, 0.1, 0.2)
+        assert marginal.widened(0.5) == SplitNormalMarginal(column(), 0.3, 0.5, 0.5)
+        for nothing in (0.0, 0.01):
+            assert marginal.widened(nothing) == marginal
+        grid = SplitNormalMarginal(column(IntDistribution(1, 9)), 0.3, 1e-3, 1e-3).widened(0.1)
+        masses = grid.log_prob(torch.as_tensor(grid.column.cell_centre(np.arange(9)))).exp() / 9
+        assert float(masses.sum()) == pytest.approx(1.0)
+        assert float(masses.max()) < 0.6
+
     @pytest.mark.parametrize(
         ("belief", "complaint"),
         [
@@ -251,6 +262,13 @@ class TestCategorical:
         assert marginal.tempered(1e-3).probabilities == pytest.approx((MIN_PROBABILITY, 1.0))
         with pytest.raises(PriorError, match="temperature"):
             marginal.tempered(0.0)
+
+    def test_widened(self) -> None:
+        marginal = CategoricalMarginal(column(CategoricalDistribution(["a", "b", "c"])), (0.0, 0.1, 0.9))
+        assert marginal.widened(0.3).probabilities == pytest.approx((0.1, 0.17, 0.73))
+        assert marginal.widened(0.0).probabilities == pytest.approx(marginal.probabilities)
+        for everything in (1.0, 5.0):
+            assert marginal.widened(everything).probabilities == pytest.approx((1 / 3, 1 / 3, 1 / 3))
 
     @pytest.mark.parametrize("table", [(1.0,), (1.0, -1.0), (0.0, 0.0), (math.nan, 1.0), (1.0, 1.0, 1.0)])
     def test_refuses(self, table: tuple[float, ...]) -> None:

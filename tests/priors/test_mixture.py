@@ -14,6 +14,7 @@ from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_p
 from tests.priors.cases import MIXED, PLANE, UNIT, coupled_mixed, mixed, region, seeded, single
 
 DOUBLE = torch.float64
+SCALES = (0.0, 0.01, 0.1, 1.0, 10.0)
 
 
 class TestWeights:
@@ -85,6 +86,32 @@ class TestWeights:
     def test_refuses_regions_of_another_space(self) -> None:
         with pytest.raises(PriorError, match="another space"):
             MixturePrior(PLANE, mixed().regions, [1.0, 1.0, 1.0], 0.1)
+
+
+class TestWidened:
+    def test_every_region_and_no_weight(self) -> None:
+        prior = mixed()
+        wide = prior.widened(0.2)
+        X = prior.sample(20, generator=seeded())
+        expected = torch.stack([region.widened(0.2).log_prob(X) for region in prior.regions], dim=-1)
+        torch.testing.assert_close(wide.component_log_prob(X), expected)
+        torch.testing.assert_close(wide.weights, prior.weights)
+        assert wide.uniform_weight == pytest.approx(prior.uniform_weight)
+        assert [region.label for region in wide.regions] == [region.label for region in prior.regions]
+
+    def test_by_nothing(self) -> None:
+        prior = coupled_mixed()
+        X = prior.sample(20, generator=seeded())
+        torch.testing.assert_close(prior.widened(0.0).log_prob(X), prior.log_prob(X), rtol=1e-13, atol=1e-13)
+
+    def test_peaks_become_flatter_and_stay_where_they_are(self) -> None:
+        prior = single(UNIT, (0.2, 1e-3, 1e-3), (0.8, 0.3, 0.3))
+        heights = [
+            float(prior.widened(scale).component_log_prob(torch.tensor([0.2], dtype=DOUBLE))[0]) for scale in SCALES
+        ]
+        assert heights == sorted(heights, reverse=True)
+        assert heights[-1] == pytest.approx(0.0, abs=0.05)
+        torch.testing.assert_close(prior.widened(0.1).anchors(), prior.anchors())
 
 
 class TestResponsibilities:

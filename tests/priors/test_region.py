@@ -55,6 +55,18 @@ def test_tempering_keeps_correlations() -> None:
         one.tempered(0.0)
 
 
+def test_widening_keeps_modes_correlations_and_silence() -> None:
+    one = coupled((0.4, 0.05, 0.3), (0.5, 0.1, 0.1), rho=0.7).regions[0]
+    wide = one.widened(0.2)
+    assert (wide.correlations, wide.label, set(wide.marginals)) == (one.correlations, one.label, {"x", "y"})
+    expected = {name: marginal.widened(0.2) for name, marginal in one.marginals.items()}
+    assert wide.marginals == expected
+    X = one.sample(10, generator=seeded())
+    assert torch.equal(one.widened(0.0).log_prob(X), one.log_prob(X))
+    silent = region(MIXED, {"lr": (0.3, 0.01, 0.01)}).widened(0.1)
+    assert set(silent.marginals) == {"lr"}
+
+
 class TestBest:
     def test_is_the_stated_best_guess(self) -> None:
         assert mixed().regions[0].best == pytest.approx({"lr": 0.3, "depth": 0.75, "act": 1.0})

@@ -1,0 +1,86 @@
+"""What does the trust gate add to the time of a suggestion?
+
+    python benchmarks/gate_overhead.py --pairs 9
+
+Processor time of `EvidenceTrust.weigh` over that of a whole suggestion without a gate, on the same history, in turn.
+The first suggestion, which fits without a warm start, is left out. Two whole suggestions are not compared: another
+density makes another acquisition function, whose maximisation takes longer or shorter for reasons of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial
+
+from llm_prior_bo import EvidenceTrust, LLMPriorSampler, OptimumPrior, SearchSpace
+from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.benchmark.priors import make_prior
+from llm_prior_bo.benchmark.problems import Problem, get_problem
+from llm_prior_bo.surrogate import Surrogate, fit_surrogate
+from llm_prior_bo.training_data import TrainingData
+
+CASES = (("branin", 20), ("hartmann6", 20), ("hartmann6", 50), ("mixed", 20), ("mixed", 50), ("hartmann6", 100))
+
+
+def history(problem: Problem, n: int) -> list[FrozenTrial]:
+    """Finished random trials."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(n):
+        trial = study.ask(dict(problem.distributions))
+        study.tell(trial, problem.evaluate(trial.params))
+    return study.trials
+
+
+def suggestion_seconds(sampler: LLMPriorSampler, problem: Problem, trials: list[FrozenTrial]) -> float:
+    """Processor time of one suggestion in a fresh study with these trials."""
+    study = optuna.create_study(sampler=sampler)
+    study.add_trials(trials)
+    started = time.process_time()
+    study.ask(dict(problem.distributions))
+    return time.process_time() - started
+
+
+def gate_seconds(prior: OptimumPrior, surrogate: Surrogate) -> float:
+    """Processor time of one weighing."""
+    with isolated_torch(0):
+        started = time.process_time()
+        EvidenceTrust().weigh(prior, surrogate)
+        return time.process_time() - started
+
+
+def shares(problem: Problem, n: int, pairs: int) -> list[float]:
+    """Time of the gate over that of a suggestion without it, pair by pair."""
+    trials = history(problem, n)
+    prior = make_prior("multimodal", problem, 0)
+    sampler = LLMPriorSampler(prior=prior, trust=None, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.add_trials(trials)
+    space = SearchSpace(problem.distributions)
+    with isolated_torch(0):
+        surrogate = fit_surrogate(TrainingData.from_study(study, space), space)
+    suggestion_seconds(sampler, problem, trials)
+    gate_seconds(prior, surrogate)
+    return [gate_seconds(prior, surrogate) / suggestion_seconds(sampler, problem, trials) for _ in range(pairs)]
+
+
+def main() -> None:
+    """Print one line a case."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=9, help="pairs of suggestions a case")
+    options = parser.parse_args()
+    print("| problem | trials | time of the gate / of a suggestion without it: median (quartiles) |\n|---|---|---|")
+    for name, n in CASES:
+        low, middle, high = np.quantile(shares(get_problem(name), n, options.pairs), [0.25, 0.5, 0.75])
+        print(f"| {name} | {n} | {middle:.2f} ({low:.2f} .. {high:.2f}) |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Does a language model's answer pay after the start-up? Real answers on real hyperparameter-optimisation tasks.
+
+    python benchmarks/real_answers.py run --data FOLDER --out real.jsonl --seeds 10 --trials 50 --workers 2
+    python benchmarks/real_answers.py report real.jsonl
+    python benchmarks/real_answers.py run --data FOLDER --out foreign.jsonl --answers foreign ...
+
+FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates, and `answers/`, answers
+of a large language model, recorded once. Two controls start on the very points of the default: `control-1` is the same
+engine without the prior after the start-up, `control-2` is Optuna's `GPSampler` with these points enqueued. Foreign
+answers belong to another task, or have every interval mirrored in its range. All studies of one call share one file,
+and the same command takes up an interrupted run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
+
+
+import numpy as np
+import optuna
+from engine import distributions, load_task
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+
+from llm_prior_bo import FixedElicitor, LLMPriorSampler, PowerDecay, PriorAnswer, SearchSpace, UniformPrior
+from llm_prior_bo.benchmark.runner import Record, Task, read_records, run_tasks
+from llm_prior_bo.benchmark.summary import paired_bootstrap
+
+N_STARTUP = 5
+TASK_OF = {
+    "xgb_1494": "rbv2_xgboost_1494",
+    "xgb_40499": "rbv2_xgboost_40499",
+    "fcnet_protein": "fcnet_protein_structure",
+}
+"""Tasks that are not called as their answer."""
+ANSWERS = (
+    "lcbench_126026",
+    "rbv2_gbtree_1501",
+    "xgb_1494",
+    "xgb_40499",
+    "xgb_concrete",
+    "xgb_protein_structure",
+    "fcnet_protein",
+)
+FOREIGN = {
+    "xgb_1494": ("xgb_40499", "as it is"),
+    "xgb_40499": ("xgb_1494", "as it is"),
+    "lcbench_126026": ("lcbench_126026", "mirrored"),
+    "xgb_concrete": ("xgb_concrete", "mirrored"),
+}
+"""Task -> whose answer it gets, and what is done to it."""
+
+REMEMBERED = frozenset({"fcnet_protein"})
+"""Tasks whose published table the model seems to remember: reported, but left out of the medians."""
+
+Curves = dict[tuple[str, str, int], Any]
+"""Task, method, seed -> best value so far after every trial."""
+
+Distributions = dict[str, BaseDistribution]
+MakeSampler = Callable[[PriorAnswer, Distributions, int], BaseSampler]
+
+
+def _with_answer(answer: PriorAnswer, space: Distributions, seed: int, **options: Any) -> BaseSampler:
+    return LLMPriorSampler(elicitor=FixedElicitor(answer), search_space=space, seed=seed, **options)
+
+
+def _without_answer(answer: PriorAnswer, space: Distributions, seed: int) -> BaseSampler:  # noqa: ARG001
+    return LLMPriorSampler(prior=UniformPrior(SearchSpace(space)), seed=seed)
+
+
+METHODS: Mapping[str, MakeSampler] = {
+    "default": _with_answer,
+    "control-1": functools.partial(_with_answer, prior_mean=None, trust=None),
+    "control-2": lambda _, __, seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=N_STARTUP),
+    "pibo-10": functools.partial(_with_answer, prior_mean=None, trust=None, decay=PowerDecay(10.0)),
+    "no-llm": _without_answer,
+    "GPSampler": lambda _, __, seed: optuna.samplers.GPSampler(seed=seed),
+    "TPESampler": lambda _, __, seed: optuna.samplers.TPESampler(seed=seed),
+}
+ENQUEUED = frozenset({"control-2"})
+"""Methods that are given the start-up points of `control-1`."""
+
+
+def mirrored(answer: PriorAnswer, space: Distributions) -> PriorAnswer:
+    """The answer with every numeric interval mirrored in the range of its parameter: as sure as before, and wrong."""
+    columns = SearchSpace(space)
+
+    def mirror(belief: Any) -> Any:
+        column = columns.column(belief.parameter)
+        low, best, high = (
+            float(column.from_unit(1.0 - column.to_unit(v))) for v in (belief.high, belief.best, belief.low)
+        )
+        return belief.model_copy(update={"low": low, "best": best, "high": high})
+
+    numeric = [mirror(belief) for belief in answer.numeric if belief.parameter in space]
+    return answer.model_copy(update={"numeric": numeric})  # with both ends mirrored, correlations keep their sign
+
+
+def load_answer(data: Path, task: str, kind: str, space: Distributions) -> PriorAnswer:
+    """The answer for a task: its own, or a foreign one."""
+    name, change = FOREIGN[task] if kind == "foreign" else (task, "as it is")
+    text = (data / "answers" / f"{name}.answer.json").read_text(encoding="utf-8")
+    answer = PriorAnswer.model_validate_json(text)
+    return mirrored(answer, space) if change == "mirrored" else answer
+
+
+def run_study(task: Task, *, data: Path) -> dict[str, Any]:
+    """Run one study.
+
+    Args:
+        task: `problem` is the task's name, `prior` is `own` or `foreign`.
+        data: The folder.
+
+    Returns:
+        Values of all trials, seconds, and what the sampler told of every suggestion.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    problem = load_task(data, TASK_OF.get(task.problem, task.problem))
+    space = distributions(problem)
+    answer = load_answer(data, task.problem, task.prior, space)
+    study = optuna.create_study(sampler=METHODS[task.method](answer, space, task.seed))
+    if task.method in ENQUEUED:
+        _enqueue_startup(study, METHODS["control-1"](answer, space, task.seed), problem)
+    started = time.perf_counter()
+    study.optimize(lambda trial: problem.evaluate(problem.suggest(trial)), n_trials=task.n_trials)
+    values = [trial.value for trial in study.trials]
+    seconds = time.perf_counter() - started
+    told = study.sampler.get_statistics(study).suggestions if isinstance(study.sampler, LLMPriorSampler) else {}
+    trace = {n: [s.prior_score, s.prior_coefficients, s.details.get("trust")] for n, s in told.items()}
+    return {"values": values, "seconds": seconds, "trace": trace}
+
+
+def _enqueue_startup(study: optuna.Study, sampler: BaseSampler, problem: Any) -> None:
+    other = optuna.create_study(sampler=sampler)
+    other.optimize(lambda trial: problem.evaluate(problem.suggest(trial)), n_trials=N_STARTUP)
+    for trial in other.trials:
+        study.enqueue_trial(trial.params)
+
+
+def tables(records: list[Record], *, n_trials: int) -> str:
+    """Best values, areas under the curve, and the comparison with the better control.
+
+    The area under the curve is the mean over trials 6 to `n_trials` of the best value so far, minus the best value of
+    all studies of the task, in units of the median gap that `control-1` has left at trial 5. Differences are paired by
+    seed, with a 95 % bootstrap interval.
+    """
+    by_key = {(r["problem"], r["method"], r["seed"]): np.minimum.accumulate(r["values"])[:n_trials] for r in records}
+    problems = list(dict.fromkeys(r["problem"] for r in records))
+    methods = [name for name in METHODS if any(r["method"] == name for r in records)]
+    lines = ["| task | method | seeds | best after 10 | after 20 | after 50 | area, from trial 6 | minus control-1 |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for problem in problems:
+        areas = _areas(by_key, problem, methods)
+        for method in methods:
+            curves = [curve for (p, m, _), curve in by_key.items() if (p, m) == (problem, method)]
+            if not curves:
+                continue
+            cells = [_quartiles([curve[min(n, n_trials) - 1] for curve in curves]) for n in (10, 20, 50)]
+            area = _quartiles(list(areas[method].values()))
+            lines.append(
+                f"| {problem} | {method} | {len(curves)} | {' | '.join(cells)} | {area} | "
+                f"{_difference(areas, method, 'control-1')} |"
+            )
+    return "\n".join([*lines, "", *_verdict(by_key, problems, methods)])
+
+
+def _areas(by_key: Curves, problem: str, methods: list[str]) -> dict[str, dict[int, float]]:
+    """Method -> seed -> area, of one task."""
+    own = {(m, seed): curve for (p, m, seed), curve in by_key.items() if p == problem}
+    best = min(float(curve[-1]) for curve in own.values())
+    reference = "control-1" if any(m == "control-1" for m, _ in own) else methods[0]
+    gap = float(np.median([curve[N_STARTUP - 1] - best for (m, _), curve in own.items() if m == reference]))
+    return {
+        method: {
+            seed: float(curve[N_STARTUP:].mean() - best) / max(gap, 1e-12)
+            for (m, seed), curve in own.items()
+            if m == method
+        }
+        for method in methods
+    }
+
+
+def _verdict(by_key: Curves, problems: list[str], methods: list[str]) -> list[str]:
+    """Every method against the better control of each task, and the median over tasks."""
+    if not {"control-1", "control-2"} <= set(methods):
+        return []
+    lines = ["| task | better control | " + " | ".join(methods) + " |", "|---" * (len(methods) + 2) + "|"]
+    means: dict[str, list[float]] = {method: [] for method in methods}
+    for problem in problems:
+        areas = _areas(by_key, problem, methods)
+        better = min(("control-1", "control-2"), key=lambda m: float(np.mean(list(areas[m].values()))))
+        cells = []
+        for method in methods:
+            cells.append(_difference(areas, method, better))
+            pairs = areas[method].keys() & areas[better].keys()
+            if problem not in REMEMBERED and pairs:
+                means[method].append(float(np.mean([areas[method][s] - areas[better][s] for s in pairs])))
+        lines.append(f"| {problem} | {better} | {' | '.join(cells)} |")
+    medians = [f"{np.median(values):+.3f}" if values else "" for values in means.values()]
+    return [*lines, f"| median over tasks, remembered ones left out | | {' | '.join(medians)} |"]
+
+
+def _difference(areas: dict[str, dict[int, float]], method: str, reference: str) -> str:
+    seeds = sorted(areas[method].keys() & areas.get(reference, {}).keys())
+    if not seeds or method == reference:
+        return ""
+    return str(paired_bootstrap([areas[method][s] for s in seeds], [areas[reference][s] for s in seeds]))
+
+
+def _quartiles(values: list[float]) -> str:
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.4g} ({low:.4g} .. {high:.4g})"
+
+
+def main() -> None:
+    """Run or report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("--data", type=Path, required=True)
+    run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--answers", choices=("own", "foreign"), default="own")
+    run.add_argument("--tasks", nargs="+")
+    run.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    run.add_argument("--seeds", type=int, default=10)
+    run.add_argument("--trials", type=int, default=50)
+    run.add_argument("--workers", type=int, default=2)
+    report = commands.add_parser("report")
+    report.add_argument("files", type=Path, nargs="+")
+    report.add_argument("--trials", type=int, default=50)
+    options = parser.parse_args()
+    if options.command == "run":
+        names = options.tasks or list(ANSWERS if options.answers == "own" else FOREIGN)
+        tasks = [
+            Task(name, options.answers, method, seed, options.trials)
+            for seed in range(options.seeds)
+            for name in names
+            for method in options.methods
+        ]
+        execute = functools.partial(run_study, data=options.data)
+        run_tasks(tasks, out=options.out, execute=execute, n_workers=options.workers)
+    else:
+        records = [record for path in options.files for record in read_records(path) if record["error"] is None]
+        print(tables(records, n_trials=options.trials))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

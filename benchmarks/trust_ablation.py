@@ -1,0 +1,173 @@
+"""What do the settings of the trust gate, of the start-up and of the exponent do?
+
+    python benchmarks/trust_ablation.py settings --out settings.jsonl --seeds 10 --workers 2
+    python benchmarks/trust_ablation.py studies --out studies.jsonl --seeds 10 --workers 2
+
+`settings` runs one study a problem, prior and seed with the gate as it is, and weighs the same trials anew under other
+settings: median trust in right and wrong priors after 6, 10, 15 and 20 trials. `studies` runs whole studies with other
+shares of the start-up outside the prior and other exponents, and reports regret and trust. Both take up an interrupted
+run again, and print their table at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
+
+import numpy as np
+import optuna
+
+from llm_prior_bo import EvidenceTrust, LLMPriorSampler, PowerDecay, SearchSpace
+from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.benchmark.priors import make_prior
+from llm_prior_bo.benchmark.problems import PROBLEMS, get_problem
+from llm_prior_bo.benchmark.runner import Record, Task, run_tasks
+from llm_prior_bo.surrogate import fit_surrogate
+from llm_prior_bo.training_data import TrainingData
+
+CHECKPOINTS = (6, 10, 15, 20)
+RIGHT, WRONG = ("strong", "weak"), ("wrong-narrow", "wrong-wide")
+SETTINGS: Mapping[str, EvidenceTrust] = {
+    "as shipped": EvidenceTrust(),
+    "not divided by p_0": EvidenceTrust(baseline="uniform"),
+    "temperature 2": EvidenceTrust(temperature=2.0),
+    "temperature 4": EvidenceTrust(temperature=4.0),
+    "64 draws": EvidenceTrust(n_draws=64),
+    "1024 draws": EvidenceTrust(n_draws=1024),
+    "resolution 0": EvidenceTrust(resolution=0.0),
+    "resolution 0.2": EvidenceTrust(resolution=0.2),
+    "density cut at 2": EvidenceTrust(density_cap=2.0),
+    "density not cut": EvidenceTrust(density_cap=1e12),
+}
+STUDIES: Mapping[str, Mapping[str, Any]] = {
+    "as in 'evidence'": {},
+    "no start-up outside": {"outside_share": 0.0},
+    "two of five outside": {"outside_share": 0.4},
+    "beta 2": {"decay": PowerDecay(2.0)},
+    "beta 10, at most 1": {"decay": PowerDecay(10.0, cap=1.0)},
+    "no gate": {"trust": None},
+    "mean instead of exponent": {"decay": None, "keep_mean": True},
+}
+STUDY_PROBLEMS = ("branin", "hartmann6", "levy4", "rosenbrock4")
+
+
+def _sampler(task: Task, options: Mapping[str, Any]) -> LLMPriorSampler:
+    problem = get_problem(task.problem)
+    given = {"decay": PowerDecay(10.0), **options}
+    if not given.pop("keep_mean", False):
+        given["prior_mean"] = None
+    return LLMPriorSampler(prior=make_prior(task.prior, problem, task.seed), seed=task.seed, **given)
+
+
+def _run(task: Task, sampler: LLMPriorSampler) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    problem = get_problem(task.problem)
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(task.n_trials):
+        trial = study.ask(dict(problem.distributions))
+        study.tell(trial, problem.evaluate(trial.params))
+    return study
+
+
+def weigh_settings(task: Task) -> dict[str, Any]:
+    """Trust under every setting after some of the trials of one study."""
+    problem = get_problem(task.problem)
+    prior = make_prior(task.prior, problem, task.seed)
+    trials = _run(task, _sampler(task, {})).trials
+    space = SearchSpace(problem.distributions)
+    trust: dict[str, list[float | None]] = {name: [] for name in SETTINGS}
+    for n in CHECKPOINTS:
+        study = optuna.create_study()
+        study.add_trials(trials[:n])
+        with isolated_torch(task.seed):
+            surrogate = fit_surrogate(TrainingData.from_study(study, space), space)
+            for name, gate in SETTINGS.items():
+                trust[name].append(gate.weigh(prior, surrogate, seed=task.seed).trust)
+    return {"trust": trust}
+
+
+def run_study(task: Task) -> dict[str, Any]:
+    """Regret after every trial and trust at every trial of one study."""
+    sampler = _sampler(task, STUDIES[task.method])
+    study = _run(task, sampler)
+    values = [float(trial.values[0]) for trial in study.trials]
+    told = sampler.get_statistics(study).suggestions
+    trust = [told[n].details.get("trust") if n in told else None for n in range(task.n_trials)]
+    regret = np.minimum.accumulate(values) - get_problem(task.problem).optimal_value
+    return {"regret": regret.tolist(), "trust": trust}
+
+
+def settings_table(records: Sequence[Record]) -> str:
+    """Median trust by setting, right and wrong priors apart."""
+    lines = [
+        "| setting | " + " | ".join(f"{kind} after {n}" for kind in ("right", "wrong") for n in CHECKPOINTS) + " |"
+    ]
+    lines.append("|---" * (1 + 2 * len(CHECKPOINTS)) + "|")
+    for name in SETTINGS:
+        cells = []
+        for kinds in (RIGHT, WRONG):
+            rows = np.array([r["trust"][name] for r in records if r["prior"] in kinds], dtype=np.float64)
+            cells += [_quartiles(rows[:, i]) for i in range(len(CHECKPOINTS))]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def studies_table(records: Sequence[Record]) -> str:
+    """Regret over that of the first method, paired by seed, and trust, by kind of prior."""
+    lines = ["| method | prior | regret / that of the first row after 10 | after 20 | after 30 | trust at 10 | at 20 |"]
+    lines.append("|---" * 7 + "|")
+    by_key = {(r["problem"], r["prior"], r["method"], r["seed"]): r for r in records}
+    first = next(iter(STUDIES))
+    for prior in ("weak", "wrong-wide"):
+        for method in STUDIES:
+            own = {(p, s): r for (p, k, m, s), r in by_key.items() if (k, m) == (prior, method)}
+            if not own:
+                continue
+            cells = []
+            for n in (10, 20, 30):
+                logs = [
+                    np.log(max(r["regret"][n - 1], 1e-9) / max(by_key[p, prior, first, s]["regret"][n - 1], 1e-9))
+                    for (p, s), r in own.items()
+                    if (p, prior, first, s) in by_key
+                ]
+                cells.append(f"{np.exp(np.median(logs)):.2f} ({np.exp(np.mean(logs)):.2f} on average)")
+            for n in (10, 20):
+                told = [r["trust"][n] for r in own.values() if r["trust"][n] is not None]
+                cells.append(_quartiles(np.array(told)) if told else "")
+            lines.append(f"| {method} | {prior} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _quartiles(values: Any) -> str:
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} .. {high:.2f})"
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("settings", "studies"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    seeds = range(options.seeds)
+    if options.part == "settings":
+        tasks = [Task(p, k, "settings", s, 20) for s in seeds for p in PROBLEMS for k in (*RIGHT, *WRONG)]
+        records = run_tasks(tasks, out=options.out, execute=weigh_settings, n_workers=options.workers)
+        print(settings_table([record for record in records if record["error"] is None]))
+    else:
+        tasks = [
+            Task(p, k, m, s, 30) for s in seeds for p in STUDY_PROBLEMS for k in ("weak", "wrong-wide") for m in STUDIES
+        ]
+        records = run_tasks(tasks, out=options.out, execute=run_study, n_workers=options.workers)
+        print(studies_table([record for record in records if record["error"] is None]))
+
+
+if __name__ == "__main__":
+    main()

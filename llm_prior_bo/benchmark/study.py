@@ -1,0 +1,94 @@
+"""One study of the benchmark: a method on a problem with a prior."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import optuna
+
+from llm_prior_bo.benchmark.methods import PRIOR_FREE, get_method
+from llm_prior_bo.benchmark.priors import make_prior
+from llm_prior_bo.benchmark.problems import get_problem
+from llm_prior_bo.benchmark.runner import Task
+from llm_prior_bo.diagnostics import study_statistics
+from llm_prior_bo.trial_records import Suggestion
+
+NO_PRIOR_KIND = "uniform"
+"""Kind of prior that methods in `PRIOR_FREE` are recorded under."""
+
+
+def make_tasks(
+    problems: Sequence[str], priors: Sequence[str], methods: Sequence[str], seeds: Sequence[int], *, n_trials: int
+) -> list[Task]:
+    """All combinations, those of a method that ignores its prior once for all priors.
+
+    Args:
+        problems: Names in `PROBLEMS`.
+        priors: Names in `PRIOR_KINDS`.
+        methods: Names in `METHODS`.
+        seeds: Seeds of prior and sampler.
+        n_trials: Length of every study.
+    """
+    tasks = (
+        Task(problem, NO_PRIOR_KIND if method in PRIOR_FREE else prior, method, seed, n_trials)
+        for seed in seeds
+        for problem in problems
+        for prior in priors
+        for method in methods
+    )
+    return list(dict.fromkeys(tasks))
+
+
+def run_study(task: Task) -> dict[str, Any]:
+    """Run one study.
+
+    Args:
+        task: Names of problem, kind of prior and method; seed of prior and sampler.
+
+    Returns:
+        What can be written as JSON: `values` (of every trial), `regret` (best so far, of every trial), `seconds`, and
+        `trials`: for every trial what the sampler said of its suggestion (`phase`, `exponent`, `log_acquisition`,
+        `log_prior`, `loss_bound`, `details`), `None` where it said nothing.
+    """
+    problem = get_problem(task.problem)
+    prior = make_prior(task.prior, problem, task.seed)
+    sampler = get_method(task.method)(prior, problem.distributions, task.seed, task.n_trials)
+    started = time.perf_counter()
+    values = []
+    with _quiet_optuna():
+        study = optuna.create_study(direction="minimize", sampler=sampler)
+        for _ in range(task.n_trials):
+            trial = study.ask(dict(problem.distributions))
+            values.append(problem.evaluate(trial.params))
+            study.tell(trial, values[-1])
+    seconds = time.perf_counter() - started
+    suggestions = study_statistics(study).suggestions
+    return {
+        "values": values,
+        "regret": (np.minimum.accumulate(values) - problem.optimal_value).tolist(),
+        "seconds": seconds,
+        "trials": [_told(suggestions.get(number)) for number in range(task.n_trials)],
+    }
+
+
+def _told(suggestion: Suggestion | None) -> dict[str, Any] | None:
+    if suggestion is None:
+        return None
+    wanted = ("phase", "exponent", "log_acquisition", "log_prior", "loss_bound", "details")
+    return {key: value for key, value in asdict(suggestion).items() if key in wanted}
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """No message a trial."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
