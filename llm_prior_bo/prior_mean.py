@@ -11,8 +11,8 @@ model with one explicit basis function (Rasmussen and Williams, "Gaussian Proces
 
     a = max(0, (s' K^-1 y - rate) / (s' K^-1 s)),
 
-and is exactly 0, which is the surrogate without a prior, unless the data ask for more. There is no decay: with more
-trials `g` explains more of the data and the mean matters only where there are none.
+and is exactly 0, which is the surrogate without a prior, unless the data ask for more. With more trials `g` explains
+more of the data, and the mean matters only where there are none; on top of that the coefficient decays.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from llm_prior_bo.conditions import NeutralInactive
 from llm_prior_bo.decay import DecaySchedule, PowerDecay, check_decay, exponent_at
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.exact_gp import training_root
-from llm_prior_bo.priors import MixturePrior, OptimumPrior, Plausibility, UniformPrior
+from llm_prior_bo.priors import OptimumPrior, Plausibility, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate, joint_model
 
@@ -94,7 +94,7 @@ class PriorMean:
             PriorError: If the prior is not over the surrogate's points, or is none of the package's and its density
                 vanishes somewhere.
         """
-        if isinstance(prior, UniformPrior) or (isinstance(prior, MixturePrior) and not prior.regions):
+        if prior.is_uniform:
             return surrogate, (0.0,) * surrogate.n_objectives
         space = surrogate.space or getattr(prior, "space", None)
         feature = _Standardized(Plausibility(prior, degrees_of_freedom=self.degrees_of_freedom), space)

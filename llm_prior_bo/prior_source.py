@@ -168,7 +168,7 @@ class ElicitedPrior:
         except LLMPriorError as error:
             _warn(f"Expected a stored answer that fits the search space, got: {error}")
             return UniformPrior(space)
-        return prior if any(region.marginals for region in prior.regions) else UniformPrior(space)
+        return UniformPrior(space) if prior.is_uniform else prior
 
     def _memory(self, study: Study) -> _Memory:
         return self._memories.setdefault(study._storage, {}).setdefault(study._study_id, _Memory())

@@ -32,7 +32,7 @@ from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.optimize import optimize_acquisition, perturbed, value_at
 from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
-from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
+from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.startup import startup_point, startup_slot
 from llm_prior_bo.surrogate import Hyperparameters, Surrogate, fit_surrogate
@@ -221,7 +221,7 @@ class LLMPriorSampler(BaseSampler):
         space = SearchSpace({param_name: param_distribution})
         with isolated_torch(self._seed(trial, param_name)):
             prior = self._conditional_prior(study, trial, space)
-            if not isinstance(prior, UniformPrior):
+            if not prior.is_uniform:
                 return space.decode(prior.sample(1, generator=_generator(torch.initial_seed()))[0])[param_name]
         return self._independent_sampler.sample_independent(study, trial, param_name, param_distribution)
 
@@ -242,7 +242,7 @@ class LLMPriorSampler(BaseSampler):
             prior,
             slot,
             n_startup_trials=n_startup,
-            n_outside=0 if isinstance(prior, UniformPrior) else round(self._outside_share * n_startup),
+            n_outside=0 if prior.is_uniform else round(self._outside_share * n_startup),
             seed=self._design_seed,
             space=space,
         )
@@ -254,7 +254,7 @@ class LLMPriorSampler(BaseSampler):
         """Size of the start-up design: fewer trials where a prior says where to look."""
         if self._n_startup_trials is not None:
             return self._n_startup_trials
-        return N_STARTUP_WITHOUT_PRIOR if isinstance(prior, UniformPrior) else N_STARTUP_WITH_PRIOR
+        return N_STARTUP_WITHOUT_PRIOR if prior.is_uniform else N_STARTUP_WITH_PRIOR
 
     def _from_acquisition(
         self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior, data: TrainingData

@@ -183,12 +183,12 @@ class EvidenceTrust:
             seed: Seed of all randomness.
 
         Returns:
-            The evidence. For a `UniformPrior`, and a mixture without regions, the prior itself and nothing else.
+            The evidence. For a prior without an opinion the prior itself and nothing else.
 
         Raises:
             ConfigurationError: See `optimum_posterior`.
         """
-        if isinstance(prior, UniformPrior) or (isinstance(prior, MixturePrior) and not prior.regions):
+        if prior.is_uniform:
             return Evidence(prior=prior)
         space = space or getattr(prior, "space", None) or _unit_cube(prior.dim)
         generator = torch.Generator().manual_seed(seed)

@@ -833,3 +833,28 @@ def test_the_mixture_is_what_the_answer_says() -> None:
 def test_a_silent_run_is_silent(recwarn: pytest.WarningsRecorder) -> None:
     run(asked(search_space=SPACE, n_startup_trials=1), 5)
     assert [warning for warning in recwarn if issubclass(warning.category, ElicitationWarning)] == []
+
+
+def test_no_opinion_changes_nothing() -> None:
+    """A prior that is exactly uniform gives the very trials of a study without one."""
+    silent = PriorAnswer.by_hand(confidence=0.9)
+    samplers = (
+        LLMPriorSampler(prior=UniformPrior(SPACE), seed=3),
+        LLMPriorSampler(elicitor=FixedElicitor(silent), search_space=SPACE, seed=3),
+        LLMPriorSampler(prior=UniformPrior(SPACE), decay=PowerDecay(10.0), seed=3),
+        LLMPriorSampler(prior=UniformPrior(SPACE), trust=None, prior_mean=None, outside_share=0.5, seed=3),
+    )
+    trials = []
+    for sampler in samplers:
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(lambda t: (t.suggest_float("x", 0, 1) - 0.3) ** 2 + t.suggest_float("y", 0, 1), n_trials=13)
+        trials.append([trial.params for trial in study.trials])
+    assert all(other == trials[0] for other in trials[1:])
+
+
+def test_a_mixture_without_an_opinion_is_no_prior() -> None:
+    silent = MixturePrior(SPACE, [], [], 1.0)
+    study = optuna.create_study(sampler=LLMPriorSampler(prior=silent, seed=0))
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("y", 0, 1), n_trials=11)
+    phases = [s.phase for s in LLMPriorSampler(prior=silent).get_statistics(study).suggestions.values()]
+    assert phases == ["startup"] * 10 + ["model"]

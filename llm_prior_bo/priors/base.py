@@ -34,6 +34,11 @@ class OptimumPrior(ABC):
     def log_range(self) -> float:
         """Upper end minus lower end of `log_prob`: the `L` of the loss bound `exp(L * exponent)`."""
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether this is surely no opinion: the density is 1 everywhere. A prior that cannot tell says no."""
+        return False
+
     @abstractmethod
     def log_prob(self, X: Points) -> Tensor:
         """Log density relative to uniform, differentiable in the continuous columns.

@@ -49,6 +49,11 @@ class DiscountedPrior(OptimumPrior):
         return self.prior.dim
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether nothing is believed, or nothing said."""
+        return self.trust == 0.0 or self.prior.is_uniform
+
+    @property
     def log_range(self) -> float:
         """An upper bound: the largest value of the prior's density is at most `exp` of its own range."""
         if self.trust == 0.0:

@@ -102,6 +102,12 @@ class MixturePrior(OptimumPrior):
         return float(torch.logsumexp(largest + self._log_weights, dim=0)) - math.log(self.uniform_weight)
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether no region with a weight says anything."""
+        weights = self.weights.tolist()
+        return not any(w > 0.0 and region.marginals for w, region in zip(weights, self.regions, strict=True))
+
+    @property
     def _log_weights(self) -> Tensor:
         return torch.log(self._all_weights)
 

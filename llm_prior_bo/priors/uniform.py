@@ -40,6 +40,11 @@ class UniformPrior(OptimumPrior):
         """Zero: the density is constant."""
         return 0.0
 
+    @property
+    def is_uniform(self) -> bool:
+        """Always."""
+        return True
+
     def log_prob(self, X: Points) -> Tensor:
         """Zeros.
 

@@ -238,3 +238,16 @@ def test_speed_of_the_inner_loop() -> None:
         prior.log_prob(X)
         durations.append(time.perf_counter() - start)
     assert min(durations) < 0.01
+
+
+class TestOpinion:
+    def test_without_regions_or_words_there_is_none(self) -> None:
+        silent = region(PLANE, {})
+        assert MixturePrior(PLANE, [], [], 1.0).is_uniform
+        assert MixturePrior(PLANE, [silent, silent], [0.5, 0.4], 0.1).is_uniform
+        assert UniformPrior(PLANE).is_uniform
+
+    def test_a_region_counts_with_its_weight(self) -> None:
+        prior = mixed()
+        assert not prior.is_uniform
+        assert prior.with_weights([0.0] * len(prior.regions), 1.0).is_uniform
