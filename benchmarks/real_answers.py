@@ -173,18 +173,38 @@ def tables(records: list[Record], *, n_trials: int) -> str:
     return "\n".join([*lines, "", *_verdict(by_key, problems, methods)])
 
 
+def foreign_table(records: list[Record], *, n_trials: int) -> str:
+    """Best values with a foreign answer, with the task's own and with none; differences to none paired by seed."""
+    best = {
+        (r["problem"], r["prior"], r["method"], r["seed"]): np.minimum.accumulate(r["values"])[:n_trials]
+        for r in records
+    }
+    lines = [
+        "| task | whose answer | after | foreign answer | own answer | no-llm | foreign minus no-llm |",
+        "|---" * 7 + "|",
+    ]
+    for problem, (whose, change) in FOREIGN.items():
+        foreign, own, none = (
+            {s: curve for (p, a, m, s), curve in best.items() if (p, a, m) == (problem, answer, method)}
+            for answer, method in (("foreign", "default"), ("own", "default"), ("own", "no-llm"))
+        )
+        seeds = sorted(foreign.keys() & none.keys())
+        for n in (10, 20, n_trials) if seeds else ():
+            cells = [_quartiles([float(c[n - 1]) for c in group.values()]) for group in (foreign, own, none)]
+            pairs = [[float(group[s][n - 1]) for s in seeds] for group in (foreign, none)]
+            lines.append(f"| {problem} | {whose}, {change} | {n} | {' | '.join(cells)} | {paired_bootstrap(*pairs)} |")
+    return "\n".join(lines)
+
+
 def _areas(by_key: Curves, problem: str, methods: list[str]) -> dict[str, dict[int, float]]:
     """Method -> seed -> area, of one task."""
     own = {(m, seed): curve for (p, m, seed), curve in by_key.items() if p == problem}
     best = min(float(curve[-1]) for curve in own.values())
     reference = "control-1" if any(m == "control-1" for m, _ in own) else methods[0]
     gap = float(np.median([curve[N_STARTUP - 1] - best for (m, _), curve in own.items() if m == reference]))
+    gap = gap if gap > 0.0 else 1.0  # nothing was left to find: in the objective's own unit
     return {
-        method: {
-            seed: float(curve[N_STARTUP:].mean() - best) / max(gap, 1e-12)
-            for (m, seed), curve in own.items()
-            if m == method
-        }
+        method: {seed: float(curve[N_STARTUP:].mean() - best) / gap for (m, seed), curve in own.items() if m == method}
         for method in methods
     }
 
@@ -250,7 +270,10 @@ def main() -> None:
         run_tasks(tasks, out=options.out, execute=execute, n_workers=options.workers)
     else:
         records = [record for path in options.files for record in read_records(path) if record["error"] is None]
-        print(tables(records, n_trials=options.trials))
+        own = [record for record in records if record["prior"] == "own"]
+        print(tables(own, n_trials=options.trials))
+        if len(own) < len(records):
+            print("\n" + foreign_table(records, n_trials=options.trials))
 
 
 if __name__ == "__main__":

@@ -233,7 +233,8 @@ class TestValues:
 
 
 def test_a_bracket_sees_its_own_trials() -> None:
-    study = optuna.create_study(pruner=HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3))
+    pruner = HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3)
+    study = optuna.create_study(study_name="brackets", pruner=pruner)  # the brackets are drawn from the name
     seen = []
 
     def objective(trial: optuna.Trial) -> float:
