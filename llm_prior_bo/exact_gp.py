@@ -1,8 +1,8 @@
 """Marginal likelihood and posterior of a small exact GP, without the overhead of GPyTorch's lazy tensors.
 
-With tens or hundreds of trials the matrices are tiny, and nine tenths of a posterior's time is spent in building and
-unpacking lazy objects. Both classes here take kernel, mean, noise and kernel priors from a BoTorch `SingleTaskGP` and
-give the same numbers as its own methods.
+With tens or hundreds of trials the matrices are tiny, and more than half of a posterior's time is spent in building and
+unpacking lazy objects. What is here takes kernel, mean, noise and kernel priors from a BoTorch `SingleTaskGP` and gives
+the same numbers as its own methods.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ExactPosterior(Model):
         self._parts = (model.transform_inputs, model.mean_module, model.covar_module)
         with torch.no_grad():
             X = model.train_inputs[0]  # transformed: the model is in evaluation mode
-            root = _root(model, X)
+            root = training_root(model)
             identity = torch.eye(len(X), dtype=X.dtype)
             self._inverse_root = torch.linalg.solve_triangular(root, identity, upper=False)  # n x n
             residual = model.train_targets - _mean(model, X)

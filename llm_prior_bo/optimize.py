@@ -93,9 +93,7 @@ def perturbed(X: Tensor, space: SearchSpace, *, n_each: int, scale: float, rng: 
         Legal encoded points, `(k * n_each) x d`.
     """
     centres = np.repeat(X.numpy(), n_each, axis=0)
-    steps = rng.normal(0.0, scale, centres.shape)
-    steps[:, list(space.categorical_dims)] = 0.0
-    return torch.as_tensor(space.snap(np.clip(centres + steps, 0.0, space.bounds[1])))
+    return torch.as_tensor(space.displaced(centres, rng.normal(0.0, scale, centres.shape)))
 
 
 def _sobol(space: SearchSpace, rng: np.random.Generator) -> FloatArray:

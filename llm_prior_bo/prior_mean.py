@@ -34,6 +34,7 @@ from llm_prior_bo.decay import DecaySchedule, PowerDecay, check_decay, exponent_
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.exact_gp import training_root
 from llm_prior_bo.priors import OptimumPrior, Plausibility, UniformPrior
+from llm_prior_bo.priors.base import space_of
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate, joint_model
 
@@ -58,7 +59,7 @@ class PriorMean:
             right about the coarse picture, and late in a study the fine one is left.
 
     Raises:
-        ConfigurationError: If `rate` is negative or `degrees_of_freedom` not positive.
+        ConfigurationError: If `rate` is negative, `degrees_of_freedom` not positive, or `decay` not a decay schedule.
     """
 
     rate: float = 1.0
@@ -96,8 +97,8 @@ class PriorMean:
         """
         if prior.is_uniform:
             return surrogate, (0.0,) * surrogate.n_objectives
-        space = surrogate.space or getattr(prior, "space", None)
-        feature = _Standardized(Plausibility(prior, degrees_of_freedom=self.degrees_of_freedom), space)
+        plausibility = Plausibility(prior, degrees_of_freedom=self.degrees_of_freedom)
+        feature = _Standardized(plausibility, surrogate.space or space_of(prior))
         outputs = surrogate.outputs
         kept = trust * (1.0 if self.decay is None else exponent_at(self.decay, len(surrogate.X) if n is None else n))
         coefficients = [
@@ -123,13 +124,9 @@ class PriorMean:
 class _Standardized:
     """A feature with mean 0 and standard deviation 1 over uniform points; 0 where the prior has no opinion at all."""
 
-    def __init__(self, feature: Plausibility, space: SearchSpace | None) -> None:
+    def __init__(self, feature: Plausibility, space: SearchSpace) -> None:
         generator = torch.Generator().manual_seed(0)  # a property of the prior, not a random draw
-        if isinstance(space, SearchSpace):
-            points = UniformPrior(space).stratified_sample(N_STANDARDIZE, generator=generator)
-        else:
-            points = torch.rand(N_STANDARDIZE, feature.dim, generator=generator, dtype=torch.float64)
-        values = feature(points)
+        values = feature(UniformPrior(space).stratified_sample(N_STANDARDIZE, generator=generator))
         spread = float(values.std())
         self._feature, self._mean = feature, float(values.mean())
         self._scale = spread if spread > SMALLEST_SPREAD else math.inf

@@ -380,6 +380,20 @@ class SearchSpace:
         X = np.asarray(X, dtype=np.float64)
         return np.stack([column.snap(X[..., j]) for j, column in enumerate(self.columns)], axis=-1)
 
+    def displaced(self, X: npt.ArrayLike, steps: npt.ArrayLike) -> FloatArray:
+        """Points moved by steps: numeric columns to the legal coordinate where they end, categorical ones not at all.
+
+        Args:
+            X: Encoded points, `batch_shape x d`.
+            steps: What to add, in encoded coordinates, `batch_shape x d`; entries of categorical columns are ignored.
+
+        Returns:
+            Legal encoded points, `batch_shape x d`; steps beyond the bounds end there.
+        """
+        moves = np.array(steps, dtype=np.float64)  # a copy
+        moves[..., list(self.categorical_dims)] = 0.0
+        return self.snap(np.clip(np.asarray(X, dtype=np.float64) + moves, 0.0, self.bounds[1]))
+
     def _dims(self, kind: ColumnKind) -> tuple[int, ...]:
         return tuple(j for j, column in enumerate(self.columns) if column.kind == kind)
 

@@ -57,7 +57,8 @@ def startup_point(
         return prior.stratified_sample(n_inside - 1, generator=_generator(seed))[slot - 1]
     if slot < n_startup_trials:
         n_uniform = n_startup_trials - n_inside
-        return UniformPrior(space).stratified_sample(n_uniform, generator=_generator(seed))[slot - n_inside]
+        outside = _generator(seed + n_inside)  # another seed: of the same one, the draws inside share their coordinates
+        return UniformPrior(space).stratified_sample(n_uniform, generator=outside)[slot - n_inside]
     return prior.sample(1, generator=_generator(seed + slot))[0]
 
 

@@ -19,16 +19,16 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import torch
 from botorch.models.model import Model
-from optuna.distributions import FloatDistribution
 from torch import Tensor
 
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.optimum_posterior import OptimumPosterior, optimum_posterior
 from llm_prior_bo.priors import DiscountedPrior, MixturePrior, OptimumPrior, UniformPrior
+from llm_prior_bo.priors.base import space_of
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate
 
-_NEAR_SCALES = (0.02, 0.1)
+NEAR_SCALES = (0.02, 0.1)
 """Steps round the incumbents, as fractions of the range, at which candidates are placed."""
 
 _LARGEST_LOG_FACTOR = 300.0
@@ -108,9 +108,9 @@ class EvidenceTrust:
         temperature: Bayes factors are taken to the power `1 / temperature`; above 1 the surrogate is trusted less.
         resolution: Smallest scale at which a region is looked at, a fraction of the range.
         density_cap: Relative densities are cut smoothly at this value.
-        baseline: `model` divides by the distribution of the optimum under the kernel prior. `uniform` does not (for
-            ablations: the optimum of a function drawn from a kernel prior crowds the edges of the space, so a prior
-            in the middle is then distrusted for no reason).
+        baseline: `model` divides by the distribution of the optimum under the kernel prior, which crowds the edges of
+            the space. `uniform` divides by the mean over the uniform candidates instead, for ablations. Right priors
+            then kept a little more trust and wrong ones lost it a little later (docs/measurements.md).
         initial_trust: Trust before the evidence in a prior that is not a `MixturePrior`, which states its own.
 
     Raises:
@@ -149,7 +149,7 @@ class EvidenceTrust:
         not seen, so it would distrust the region that it was shown.
         """
         if bool((surrogate.Y[:1] == surrogate.Y).all()) and not surrogate.constraints.shape[-1]:
-            return Evidence(prior=prior, optima=surrogate.X[:0])
+            return Evidence(prior=prior)
         return self.evidence(
             prior,
             surrogate.model,
@@ -190,7 +190,7 @@ class EvidenceTrust:
         """
         if prior.is_uniform:
             return Evidence(prior=prior)
-        space = space or getattr(prior, "space", None) or _unit_cube(prior.dim)
+        space = space or space_of(prior)
         generator = torch.Generator().manual_seed(seed)
         regions = self._regions(prior)
         candidates = self._candidates(regions, space, incumbents, generator)
@@ -279,20 +279,14 @@ def _share_kept(after: float, before: float) -> float:
 def _scattered(centres: Tensor, space: SearchSpace, n: int, generator: torch.Generator) -> Tensor:
     """The centres and points round them at several distances, `n x d`; choices are kept."""
     repeats = -(-n // len(centres))
-    X = centres.repeat(repeats, 1)[:n].clone()
-    scales = torch.tensor(_NEAR_SCALES, dtype=torch.float64).repeat_interleave(len(centres)).repeat(repeats)[:n]
+    X = centres.repeat(repeats, 1)[:n]
+    scales = torch.tensor(NEAR_SCALES, dtype=torch.float64).repeat_interleave(len(centres)).repeat(repeats)[:n]
     steps = torch.randn(X.shape, generator=generator, dtype=torch.float64) * scales.unsqueeze(-1)
     steps[: len(centres)] = 0.0
-    steps[:, list(space.categorical_dims)] = 0.0
-    upper = torch.as_tensor(space.bounds[1])
-    return torch.as_tensor(space.snap(torch.minimum((X + steps).clamp_min(0.0), upper).numpy()))
+    return torch.as_tensor(space.displaced(X.numpy(), steps.numpy()))
 
 
 def _frequent(posterior: OptimumPosterior) -> Tensor:
     """The candidates that were an optimum at all, most frequent first."""
     order = posterior.probabilities.argsort(descending=True)
     return posterior.candidates[order[posterior.probabilities[order] > 0.0]]
-
-
-def _unit_cube(dim: int) -> SearchSpace:
-    return SearchSpace({f"x{j}": FloatDistribution(0.0, 1.0) for j in range(dim)})

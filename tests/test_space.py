@@ -153,6 +153,21 @@ def test_to_unit_and_from_unit_are_inverse_and_clipped() -> None:
     np.testing.assert_allclose(column.from_unit(column.to_unit([2e-4, 3e-2])), [2e-4, 3e-2])
 
 
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_displaced_points_are_legal_and_keep_choices(space: SearchSpace, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    X = space.snap(rng.random((2, 5, len(space))) * space.bounds[1])
+    steps = rng.normal(0.0, 1.0, X.shape)
+    before = X.copy(), steps.copy()
+    moved = space.displaced(X, steps)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(steps, before[1])
+    np.testing.assert_allclose(space.snap(moved), moved, atol=1e-12)
+    for j, column in enumerate(space.columns):
+        end = X[..., j] if column.kind == "categorical" else np.clip(X[..., j] + steps[..., j], 0.0, 1.0)
+        np.testing.assert_array_equal(moved[..., j], column.snap(end))
+
+
 def test_fingerprint_ignores_order_and_sees_changes() -> None:
     a, b = FloatDistribution(0, 1), IntDistribution(1, 3)
     assert SearchSpace({"a": a, "b": b}).fingerprint == SearchSpace({"b": b, "a": a}).fingerprint

@@ -154,9 +154,21 @@ class TestOutside:
     @pytest.mark.parametrize("n_outside", [1, 2, 5, 7])
     def test_the_last_ones_are_a_uniform_design_of_their_own(self, n_outside: int) -> None:
         points = self.design(8, n_outside=n_outside, seed=4)
-        expected = UniformPrior(SPACE).stratified_sample(n_outside, generator=torch.Generator().manual_seed(4))
+        generator = torch.Generator().manual_seed(4 + 8 - n_outside)
+        expected = UniformPrior(SPACE).stratified_sample(n_outside, generator=generator)
         assert torch.equal(points[8 - n_outside :], expected)
         assert torch.equal(points, torch.as_tensor(SPACE.snap(points)))
+
+    @pytest.mark.parametrize("n_outside", [1, 3, 6])
+    def test_they_repeat_no_coordinate_of_the_draws_inside(self, n_outside: int) -> None:
+        """Not even if those are uniform too."""
+        plane = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
+        for prior in (UniformPrior(plane), MixturePrior(plane, (), (), 1.0)):
+            design = [
+                startup_point(prior, slot, n_startup_trials=8, n_outside=n_outside, seed=0, space=plane).tolist()
+                for slot in range(1, 8)
+            ]
+            assert len({coordinate for point in design for coordinate in point}) == 14
 
     def test_they_cover_the_space_evenly(self) -> None:
         """One in each eighth of every range, whatever the prior says."""
@@ -173,7 +185,7 @@ class TestOutside:
     def test_however_many_the_mode_stays(self, n_outside: int) -> None:
         points = self.design(5, n_outside=n_outside)
         assert torch.equal(points[0], SEVERAL.mode())
-        uniform = UniformPrior(SPACE).stratified_sample(4, generator=torch.Generator().manual_seed(0))
+        uniform = UniformPrior(SPACE).stratified_sample(4, generator=torch.Generator().manual_seed(1))
         assert torch.equal(points[1:], uniform)
 
     @pytest.mark.parametrize("n", [0, 1])

@@ -8,9 +8,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
+from optuna.distributions import FloatDistribution
 from torch import Tensor
 
 from llm_prior_bo.errors import PriorError
+from llm_prior_bo.space import SearchSpace
 
 Points: TypeAlias = Tensor | npt.NDArray[np.float64]
 """Encoded points, `batch_shape x d`, as a tensor or an array."""
@@ -82,6 +84,17 @@ class OptimumPrior(ABC):
             Legal encoded points, `n x d`, float64.
         """
         return self.sample(n, generator=generator)
+
+
+def own_space(prior: OptimumPrior) -> SearchSpace | None:
+    """The space that a prior names as its own; `None` for one that names none, which an `OptimumPrior` need not."""
+    space = getattr(prior, "space", None)
+    return space if isinstance(space, SearchSpace) else None
+
+
+def space_of(prior: OptimumPrior) -> SearchSpace:
+    """The space that a prior is over: its own, else the unit cube of `dim` columns."""
+    return own_space(prior) or SearchSpace({f"x{j}": FloatDistribution(0.0, 1.0) for j in range(prior.dim)})
 
 
 def as_points(X: Points, dim: int) -> Tensor:
