@@ -15,7 +15,6 @@ import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
@@ -23,6 +22,8 @@ from llm_prior_bo import EvidenceTrust, LLMPriorSampler, OptimumPrior, SearchSpa
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.benchmark.priors import make_prior
 from llm_prior_bo.benchmark.problems import Problem, get_problem
+from llm_prior_bo.benchmark.study import run_trials
+from llm_prior_bo.benchmark.summary import Quartiles
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.training_data import TrainingData
 
@@ -31,11 +32,7 @@ CASES = (("branin", 20), ("hartmann6", 20), ("hartmann6", 50), ("mixed", 20), ("
 
 def history(problem: Problem, n: int) -> list[FrozenTrial]:
     """Finished random trials."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(n):
-        trial = study.ask(dict(problem.distributions))
-        study.tell(trial, problem.evaluate(trial.params))
-    return study.trials
+    return run_trials(problem, optuna.samplers.RandomSampler(seed=0), n_trials=n).trials
 
 
 def suggestion_seconds(sampler: LLMPriorSampler, problem: Problem, trials: list[FrozenTrial]) -> float:
@@ -78,8 +75,8 @@ def main() -> None:
     options = parser.parse_args()
     print("| problem | trials | time of the gate / of a suggestion without it: median (quartiles) |\n|---|---|---|")
     for name, n in CASES:
-        low, middle, high = np.quantile(shares(get_problem(name), n, options.pairs), [0.25, 0.5, 0.75])
-        print(f"| {name} | {n} | {middle:.2f} ({low:.2f} .. {high:.2f}) |", flush=True)
+        share = Quartiles.of(shares(get_problem(name), n, options.pairs))
+        print(f"| {name} | {n} | {share.text('.2f')} |", flush=True)
 
 
 if __name__ == "__main__":

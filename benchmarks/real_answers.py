@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,7 +32,7 @@ from optuna.samplers import BaseSampler
 
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PowerDecay, PriorAnswer, SearchSpace, UniformPrior
 from llm_prior_bo.benchmark.runner import Record, Task, read_records, run_tasks
-from llm_prior_bo.benchmark.summary import paired_bootstrap
+from llm_prior_bo.benchmark.summary import Quartiles, paired_bootstrap
 
 N_STARTUP = 5
 TASK_OF = {
@@ -237,8 +236,7 @@ def _difference(areas: dict[str, dict[int, float]], method: str, reference: str)
 
 
 def _quartiles(values: list[float]) -> str:
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return f"{middle:.4g} ({low:.4g} .. {high:.4g})"
+    return Quartiles.of(values).text(".4g")
 
 
 def main() -> None:
@@ -277,4 +275,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -27,6 +27,8 @@ from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.benchmark.priors import make_prior
 from llm_prior_bo.benchmark.problems import get_problem
 from llm_prior_bo.benchmark.runner import Record, Task, run_tasks
+from llm_prior_bo.benchmark.study import run_trials
+from llm_prior_bo.benchmark.summary import Quartiles
 from llm_prior_bo.surrogate import fit_surrogate
 from llm_prior_bo.training_data import TrainingData
 
@@ -63,21 +65,12 @@ def _sampler(task: Task, options: Mapping[str, Any]) -> LLMPriorSampler:
     return LLMPriorSampler(prior=make_prior(task.prior, problem, task.seed), seed=task.seed, **given)
 
 
-def _run(task: Task, sampler: LLMPriorSampler) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = get_problem(task.problem)
-    study = optuna.create_study(sampler=sampler)
-    for _ in range(task.n_trials):
-        trial = study.ask(dict(problem.distributions))
-        study.tell(trial, problem.evaluate(trial.params))
-    return study
-
-
 def weigh_settings(task: Task) -> dict[str, Any]:
     """Trust under every setting after some of the trials of one study."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = get_problem(task.problem)
     prior = make_prior(task.prior, problem, task.seed)
-    trials = _run(task, _sampler(task, {})).trials
+    trials = run_trials(problem, _sampler(task, {}), n_trials=task.n_trials).trials
     space = SearchSpace(problem.distributions)
     trust: dict[str, list[float | None]] = {name: [] for name in SETTINGS}
     for n in CHECKPOINTS:
@@ -93,11 +86,12 @@ def weigh_settings(task: Task) -> dict[str, Any]:
 def run_study(task: Task) -> dict[str, Any]:
     """Regret after every trial and trust at every trial of one study."""
     sampler = _sampler(task, STUDIES[task.method])
-    study = _run(task, sampler)
+    problem = get_problem(task.problem)
+    study = run_trials(problem, sampler, n_trials=task.n_trials)
     values = [float(trial.values[0]) for trial in study.trials]
     told = sampler.get_statistics(study).suggestions
     trust = [told[n].details.get("trust") if n in told else None for n in range(task.n_trials)]
-    regret = np.minimum.accumulate(values) - get_problem(task.problem).optimal_value
+    regret = np.minimum.accumulate(values) - problem.optimal_value
     return {"regret": regret.tolist(), "trust": trust}
 
 
@@ -111,7 +105,7 @@ def settings_table(records: Sequence[Record]) -> str:
         cells = []
         for kinds in (RIGHT, WRONG):
             rows = np.array([r["trust"][name] for r in records if r["prior"] in kinds], dtype=np.float64)
-            cells += [_quartiles(rows[:, i]) for i in range(len(CHECKPOINTS))]
+            cells += [Quartiles.of(rows[:, i].tolist()).text(".2f") for i in range(len(CHECKPOINTS))]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -137,14 +131,9 @@ def studies_table(records: Sequence[Record]) -> str:
                 cells.append(f"{np.exp(np.median(logs)):.2f} ({np.exp(np.mean(logs)):.2f} on average)")
             for n in (10, 20):
                 told = [r["trust"][n] for r in own.values() if r["trust"][n] is not None]
-                cells.append(_quartiles(np.array(told)) if told else "")
+                cells.append(Quartiles.of(told).text(".2f") if told else "")
             lines.append(f"| {method} | {prior} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _quartiles(values: Any) -> str:
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return f"{middle:.2f} ({low:.2f} .. {high:.2f})"
 
 
 def main() -> None:

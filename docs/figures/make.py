@@ -9,7 +9,6 @@ schedules.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from digits import DigitsTask, search_space, use_one_thread
 from quickstart import RECORDED_ANSWER, llm_prior_study
+from style import BLUE, GREEN, GREY, ORANGE, PINK, draw_named, headline, save
 
 from llm_prior_bo import (
     ConstantDecay,
@@ -40,16 +40,8 @@ from llm_prior_bo import (
     build_prior,
 )
 
-HERE = Path(__file__).parent
 N_TRIALS = 25
 SEED = 0
-BLUE, ORANGE, GREEN, GREY, PINK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#7F7F7F",
-    "#CC79A7",
-)  # told apart by the colour-blind
 
 
 def recorded_elicitation() -> Elicitation:
@@ -102,7 +94,7 @@ def _draw_answer(axes: Axes, answer: PriorAnswer) -> None:
     axes.set(xscale="log", xlim=(distribution.low, distribution.high), ylim=(len(regions) + 0.4, -0.75), yticks=[])
     axes.set_xlabel("learning rate: best guess, 80 % interval")
     axes.spines[["left", "right", "top"]].set_visible(False)
-    _title(axes, "1  What the language model answers")
+    headline(axes, "1  What the language model answers")
 
 
 def _row_text(axes: Axes, y: float, text: str, left: float) -> None:
@@ -135,7 +127,7 @@ def _draw_density(axes: Axes, answer: PriorAnswer) -> None:
         xlabel="learning rate: density over uniform",
     )
     axes.spines[["left", "right", "top"]].set_visible(False)
-    _title(axes, "2  The density it becomes")
+    headline(axes, "2  The density it becomes")
 
 
 def _draw_trials(axes: Axes, study: optuna.Study) -> None:
@@ -157,7 +149,7 @@ def _draw_trials(axes: Axes, study: optuna.Study) -> None:
     axes.legend(
         frameon=False, fontsize=8.5, ncols=3, columnspacing=0.9, handletextpad=0.2, borderpad=0.1, loc="upper left"
     )
-    _title(axes, f"3  One study of {len(numbers)} trials")
+    headline(axes, f"3  One study of {len(numbers)} trials")
 
 
 def _draw_trust(axes: Axes, study: optuna.Study) -> None:
@@ -205,14 +197,14 @@ def _draw_coverage(axes: Axes) -> None:
     for coverage, colour in ((0.3, ORANGE), (0.5, BLUE), (0.8, GREEN)):
         _draw_rate(axes, confidence=0.95, coverage=coverage, colour=colour, label=f"interval_coverage={coverage}")
     axes.legend(frameon=False, fontsize=8, loc="upper right")
-    _title(axes, "best 0.003, low 0.001, high 0.03")
+    headline(axes, "best 0.003, low 0.001, high 0.03")
 
 
 def _draw_confidence(axes: Axes) -> None:
     for confidence, colour in ((0.95, ORANGE), (0.8, BLUE), (0.4, GREEN)):
         _draw_rate(axes, confidence=confidence, coverage=0.5, colour=colour, label=f"confidence={confidence}")
     axes.legend(frameon=False, fontsize=8, loc="upper right")
-    _title(axes, "the same, by confidence")
+    headline(axes, "the same, by confidence")
 
 
 def _draw_rate(axes: Axes, *, confidence: float, coverage: float, colour: str, label: str) -> None:
@@ -232,7 +224,7 @@ def _draw_grid(axes: Axes) -> None:
     density = prior.log_prob(space.encode([{"depth": int(depth)} for depth in depths])).exp()
     axes.bar(depths, density, color=BLUE, alpha=0.6)
     axes.set(xlabel="depth (integer, 1 to 12)", xticks=[1, 4, 8, 12])
-    _title(axes, "best 4, low 3, high 8")
+    headline(axes, "best 4, low 3, high 8")
 
 
 # ---- docs/design.md: schedules
@@ -260,13 +252,8 @@ def decay(path: Path) -> None:
     _save(figure, path)
 
 
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold")
-
-
 def _save(figure: Figure, path: Path) -> None:
-    # White, not transparent: the labels must stay legible on a dark page. No metadata: equal figures are equal files.
-    figure.savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
+    save(figure, path, dpi=150)
 
 
 FIGURES: dict[str, Callable[[Path], None]] = {"overview": overview, "marginals": marginals, "decay": decay}
@@ -274,16 +261,7 @@ FIGURES: dict[str, Callable[[Path], None]] = {"overview": overview, "marginals":
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the figures that are named on the command line, all of them by default."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", nargs="*", metavar="figure", help=f"some of {', '.join(FIGURES)}; all by default")
-    chosen = parser.parse_args(arguments).figures or list(FIGURES)
-    unknown = sorted(set(chosen) - set(FIGURES))
-    if unknown:
-        parser.error(f"expected some of {', '.join(FIGURES)}, got {', '.join(unknown)}")
-    for name in chosen:
-        path = HERE / f"{name}.png"
-        FIGURES[name](path)
-        print(path)
+    draw_named(FIGURES, arguments, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -9,23 +9,23 @@ the others evaluate densities, draws of a surrogate and Bayes factors of given p
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import optuna
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.distributions import FloatDistribution
+from style import BLUE, GREEN, GREY, ORANGE, PINK, draw_named, headline, save
 from torch import Tensor
 
 from llm_prior_bo import BoundedLossDecay, LLMPriorSampler, MixturePrior, OptimumPrior, PowerDecay, SearchSpace
 from llm_prior_bo.benchmark.priors import UNIFORM_WEIGHT, WIDE, make_prior
 from llm_prior_bo.benchmark.problems import Problem, get_problem
+from llm_prior_bo.benchmark.study import run_trials
 from llm_prior_bo.decay import DecaySchedule, bind_decay, loss_bound
 from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.optimum_posterior import OptimumPosterior, optimum_posterior
@@ -37,16 +37,8 @@ from llm_prior_bo.training_data import TrainingData
 from llm_prior_bo.trial_records import Suggestion
 from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
 
-HERE = Path(__file__).parent
 N_TRIALS = 30
 SEEDS = range(5)
-BLUE, ORANGE, GREEN, GREY, PINK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#7F7F7F",
-    "#CC79A7",
-)  # told apart by the colour-blind
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -94,7 +86,6 @@ class Compared:
 
 def model_suggestions(problem: Problem, prior: OptimumPrior, gate: TrustGate, seed: int) -> list[Suggestion]:
     """The suggestions after the start-up phase of one study with πBO's weights and nothing in the surrogate's mean."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     # All of it spelled out: the figures are about these settings, whatever the defaults.
     sampler = LLMPriorSampler(
         prior=prior,
@@ -105,11 +96,7 @@ def model_suggestions(problem: Problem, prior: OptimumPrior, gate: TrustGate, se
         outside_share=0.2,
         seed=seed,
     )
-    study = optuna.create_study(direction="minimize", sampler=sampler)
-    for _ in range(N_TRIALS):
-        trial = study.ask(dict(problem.distributions))
-        study.tell(trial, problem.evaluate(trial.params))
-    suggestions = study_statistics(study).suggestions
+    suggestions = study_statistics(run_trials(problem, sampler, n_trials=N_TRIALS)).suggestions
     return [suggestions[number] for number in sorted(suggestions) if suggestions[number].phase == "model"]
 
 
@@ -141,7 +128,7 @@ def _draw_square(figure: Figure, axes: Axes) -> None:
     image = axes.imshow(density, origin="lower", extent=(0.0, 1.0, 0.0, 1.0), cmap="Blues", vmin=0.0, vmax=5.0)
     figure.colorbar(image, ax=axes, shrink=0.85, extend="max")
     axes.set(xlabel="encoded x0", ylabel="encoded x1", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-    _title(axes, "p₀ over uniform, Branin's kernel")
+    headline(axes, "p₀ over uniform, Branin's kernel")
 
 
 def _draw_faces(axes: Axes) -> None:
@@ -157,7 +144,7 @@ def _draw_faces(axes: Axes) -> None:
     axes.set(ylim=(0.0, 1.0), xlabel="parameters d")
     axes.spines[["right", "top"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8.5, loc="lower right")
-    _title(axes, "optimum within 0.05 of a face")
+    headline(axes, "optimum within 0.05 of a face")
 
 
 def _draw_undivided(axes: Axes) -> None:
@@ -175,7 +162,7 @@ def _draw_undivided(axes: Axes) -> None:
     axes.minorticks_off()
     axes.spines[["right", "top"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8.5, loc="lower left")
-    _title(axes, "a region's mean density under p₀")
+    headline(axes, "a region's mean density under p₀")
 
 
 def _region(space: SearchSpace, at: float, *, scale: float) -> RegionPrior:
@@ -200,7 +187,7 @@ def evidence(path: Path) -> None:
         column[0].axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
         column[1].set(xlabel="finished trials n", ylim=(0.0, 1.02))
         column[1].legend(frameon=False, fontsize=8.5, loc="center right")
-        _title(column[0], title)
+        headline(column[0], title)
     axes[0, 0].set(yscale="log", ylabel="Bayes factor of a region")
     axes[1, 0].set_ylabel("weight of a region")
     _save(figure, path)
@@ -239,7 +226,7 @@ def resolution(path: Path) -> None:
         ax.plot(np.tile(n, len(trust)), trust[..., 1].ravel(), "o", color=ORANGE, markersize=3, label="resolution=0")
         _draw_runs(ax, trust[..., 0], BLUE, label="resolution=0.1")
         ax.set(xlabel="finished trials n", ylim=(0.0, 1.02))
-        _title(ax, title)
+        headline(ax, title)
     axes[0].set_ylabel("trust in a right region of scale 1 %")
     axes[1].legend(frameon=True, edgecolor="none", fontsize=8.5, loc="center left")
     _save(figure, path)
@@ -261,7 +248,7 @@ def outside(path: Path) -> None:
         ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
         ax.set(yscale="log", xticks=[0, 1, 2], xlim=(-0.5, 2.5), xlabel="uniform ones among 5 points")
         ax.spines[["right", "top"]].set_visible(False)
-        _title(ax, title)
+        headline(ax, title)
     axes[0].set_ylabel("Bayes factor of the region")
     axes[0].legend(frameon=False, fontsize=8.5, loc="lower left")
     _save(figure, path)
@@ -317,7 +304,7 @@ def _draw_schedules(axes: Axes) -> None:
         axes.plot(n, bounds, "--" if "cap" in label else "-", color=colour, label=label)
     axes.spines[["right", "top"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="upper right")
-    _title(axes, f"one prior, L = {prior.log_range:.1f}")
+    headline(axes, f"one prior, L = {prior.log_range:.1f}")
 
 
 def _draw_stored_bounds(axes: Axes) -> None:
@@ -328,7 +315,7 @@ def _draw_stored_bounds(axes: Axes) -> None:
     n = np.arange(5, N_TRIALS)
     axes.plot(n, np.exp(10.0 / n * np.median(ranges)), color=GREY, linestyle="--", label="without a gate")
     axes.legend(frameon=False, fontsize=8, loc="upper right")
-    _title(axes, "as stored, PowerDecay(10), Hartmann-3")
+    headline(axes, "as stored, PowerDecay(10), Hartmann-3")
 
 
 def _draw_ranges(axes: Axes) -> None:
@@ -351,20 +338,15 @@ def _draw_ranges(axes: Axes) -> None:
         axes.annotate(text, place, color=colour, fontsize=8.5)
     axes.set(ylim=(0.0, 60.0), xlabel="parameters d", ylabel="range L of log π")
     axes.spines[["right", "top"]].set_visible(False)
-    _title(axes, "the floor and the dimension")
+    headline(axes, "the floor and the dimension")
 
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold")
-
-
 def _save(figure: Figure, path: Path) -> None:
-    # White, not transparent: the labels must stay legible on a dark page. No metadata: equal figures are equal files.
-    figure.savefig(path, dpi=110, facecolor="white", metadata={"Software": None}, pil_kwargs={"optimize": True})
+    save(figure, path, dpi=110, pil_kwargs={"optimize": True})
 
 
 FIGURES: dict[str, Callable[[Path], None]] = {
@@ -378,17 +360,8 @@ FIGURES: dict[str, Callable[[Path], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the figures that are named on the command line, all of them by default."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", nargs="*", metavar="figure", help=f"some of {', '.join(FIGURES)}; all by default")
-    chosen = parser.parse_args(arguments).figures or list(FIGURES)
-    unknown = sorted(set(chosen) - set(FIGURES))
-    if unknown:
-        parser.error(f"expected some of {', '.join(FIGURES)}, got {', '.join(unknown)}")
     torch.set_num_threads(1)  # small matrices; and equal figures wherever they are drawn
-    for name in chosen:
-        path = HERE / f"theory_{name}.png"
-        FIGURES[name](path)
-        print(path)
+    draw_named(FIGURES, arguments, description=__doc__, prefix="theory_")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna import Study
+from optuna.samplers import BaseSampler
 
 from llm_prior_bo.benchmark.methods import PRIOR_FREE, get_method
 from llm_prior_bo.benchmark.priors import make_prior
-from llm_prior_bo.benchmark.problems import get_problem
+from llm_prior_bo.benchmark.problems import Problem, get_problem
 from llm_prior_bo.benchmark.runner import Task
 from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.trial_records import Suggestion
@@ -44,6 +46,25 @@ def make_tasks(
     return list(dict.fromkeys(tasks))
 
 
+def run_trials(problem: Problem, sampler: BaseSampler, *, n_trials: int) -> Study:
+    """A study of a problem, all parameters of a trial asked for at once; Optuna says nothing of it.
+
+    Args:
+        problem: What to minimise.
+        sampler: Who suggests.
+        n_trials: Length of the study.
+
+    Returns:
+        The study, in memory, with its finished trials.
+    """
+    with _quiet_optuna():
+        study = optuna.create_study(direction="minimize", sampler=sampler)
+        for _ in range(n_trials):
+            trial = study.ask(dict(problem.distributions))
+            study.tell(trial, problem.evaluate(trial.params))
+    return study
+
+
 def run_study(task: Task) -> dict[str, Any]:
     """Run one study.
 
@@ -59,14 +80,9 @@ def run_study(task: Task) -> dict[str, Any]:
     prior = make_prior(task.prior, problem, task.seed)
     sampler = get_method(task.method)(prior, problem.distributions, task.seed, task.n_trials)
     started = time.perf_counter()
-    values = []
-    with _quiet_optuna():
-        study = optuna.create_study(direction="minimize", sampler=sampler)
-        for _ in range(task.n_trials):
-            trial = study.ask(dict(problem.distributions))
-            values.append(problem.evaluate(trial.params))
-            study.tell(trial, values[-1])
+    study = run_trials(problem, sampler, n_trials=task.n_trials)
     seconds = time.perf_counter() - started
+    values = [trial.values[0] for trial in study.trials]
     suggestions = study_statistics(study).suggestions
     return {
         "values": values,

@@ -40,6 +40,10 @@ class Quartiles:
         """Quartiles of at least one value, by linear interpolation."""
         return cls(*np.quantile(values, [0.25, 0.5, 0.75]).tolist())
 
+    def text(self, spec: str) -> str:
+        """Median and quartiles, `median (low .. high)`, each written by a format specification, e.g. `".2f"`."""
+        return f"{self.median:{spec}} ({self.low:{spec}} .. {self.high:{spec}})"
+
     def __str__(self) -> str:
         return f"{self.median:.3g} ({self.low:.2g} to {self.high:.2g})"
 

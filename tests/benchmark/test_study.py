@@ -8,7 +8,7 @@ import pytest
 
 from llm_prior_bo.benchmark.problems import get_problem
 from llm_prior_bo.benchmark.runner import Task
-from llm_prior_bo.benchmark.study import make_tasks, run_study
+from llm_prior_bo.benchmark.study import make_tasks, run_study, run_trials
 from llm_prior_bo.errors import ConfigurationError
 
 WHAT_IS_TOLD = {"phase", "exponent", "log_acquisition", "log_prior", "loss_bound", "details"}
@@ -34,10 +34,12 @@ class TestStudy:
         result = run_study(Task("branin", "uniform", "random", 3, 5))
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
         problem = get_problem("branin")
+        trials = run_trials(problem, optuna.samplers.RandomSampler(seed=3), n_trials=5).trials
         for _ in range(5):
             trial = study.ask(dict(problem.distributions))
             study.tell(trial, problem.evaluate(trial.params))
-        assert result["values"] == [trial.value for trial in study.trials]
+        assert result["values"] == [trial.value for trial in study.trials] == [trial.value for trial in trials]
+        assert [trial.params for trial in trials] == [trial.params for trial in study.trials]
         assert result["regret"] == (np.minimum.accumulate(result["values"]) - problem.optimal_value).tolist()
         assert result["trials"] == [None] * 5
         assert result["seconds"] > 0.0

@@ -37,6 +37,12 @@ class TestSummary:
         assert (row.problem, row.prior, row.method, row.n) == ("branin", "weak", "evidence", 5)
         assert row.regret == {1: Quartiles(8.0, 8.0, 8.0), 2: Quartiles(2.0, 3.0, 4.0)}
 
+    def test_quartiles_as_text(self) -> None:
+        quartiles = Quartiles(0.125, 2.0, 31.0)
+        assert quartiles.text(".2f") == "2.00 (0.12 .. 31.00)"
+        assert quartiles.text(".4g") == "2 (0.125 .. 31)"
+        assert str(quartiles) == "2 (0.12 to 31)"
+
     def test_comparison_is_paired_by_seed(self) -> None:
         row, reference = summarize(RECORDS, at=(1, 2))
         assert row.versus == {1: Comparison(2, 0, 2), 2: Comparison(2, 1, 1)}
