@@ -6,19 +6,36 @@ here knows torch or densities; LiteLLM is imported when a model is asked, not be
 
 from __future__ import annotations
 
+from llm_prior_bo.elicitation.blinding import BlindedElicitor, Blinding, blind
 from llm_prior_bo.elicitation.choices import choice_texts, match_choice
-from llm_prior_bo.elicitation.client import Completion, CompletionError, FunctionClient, LiteLLMClient, LLMClient
+from llm_prior_bo.elicitation.client import (
+    Completion,
+    CompletionError,
+    FunctionClient,
+    LenientClient,
+    LiteLLMClient,
+    LLMClient,
+)
 from llm_prior_bo.elicitation.context import StudyContext, TrialSummary
 from llm_prior_bo.elicitation.elicitor import (
+    BudgetedElicitor,
     Elicitation,
     Elicitor,
     FixedElicitor,
     LLMElicitor,
     UnansweredError,
-    Usage,
 )
+from llm_prior_bo.elicitation.insights import NumericQuantiles, RegionReport, StudyInsights
 from llm_prior_bo.elicitation.parsing import parse_answer
-from llm_prior_bo.elicitation.prompt import PROMPT_VERSION, Message, Messages, prompt_hash, render_prompt
+from llm_prior_bo.elicitation.prompt import (
+    PROMPT_VERSION,
+    Message,
+    Messages,
+    prompt_hash,
+    render_prompt,
+    shown_context,
+)
+from llm_prior_bo.elicitation.redact import printable
 from llm_prior_bo.elicitation.repair import check_fit, validate_answer
 from llm_prior_bo.elicitation.replay import Exchange, RecordingElicitor, ReplayElicitor
 from llm_prior_bo.elicitation.schema import (
@@ -29,9 +46,13 @@ from llm_prior_bo.elicitation.schema import (
     Region,
     portable_schema,
 )
+from llm_prior_bo.elicitation.spending import SpendingError, SpendingLimit, Usage
 
 __all__ = [
     "PROMPT_VERSION",
+    "BlindedElicitor",
+    "Blinding",
+    "BudgetedElicitor",
     "CategoricalBelief",
     "Completion",
     "CompletionError",
@@ -43,24 +64,33 @@ __all__ = [
     "FunctionClient",
     "LLMClient",
     "LLMElicitor",
+    "LenientClient",
     "LiteLLMClient",
     "Message",
     "Messages",
     "NumericBelief",
+    "NumericQuantiles",
     "PriorAnswer",
     "RecordingElicitor",
     "Region",
+    "RegionReport",
     "ReplayElicitor",
+    "SpendingError",
+    "SpendingLimit",
     "StudyContext",
+    "StudyInsights",
     "TrialSummary",
     "UnansweredError",
     "Usage",
+    "blind",
     "check_fit",
     "choice_texts",
     "match_choice",
     "parse_answer",
     "portable_schema",
+    "printable",
     "prompt_hash",
     "render_prompt",
+    "shown_context",
     "validate_answer",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from llm_prior_bo.elicitation.schema import choice_text
@@ -14,9 +15,11 @@ def choice_texts(choices: Sequence[object]) -> tuple[str, ...]:
     `str(choice)`, or `repr(choice)` where two choices share a text (`1` and `"1"`), so that an answer names one.
     """
     plain = [choice_text(choice) for choice in choices]
-    texts = [repr(c) if plain.count(text) > 1 else text for text, c in zip(plain, choices, strict=True)]
+    times = Counter(plain)
+    texts = [repr(c) if times[text] > 1 else text for text, c in zip(plain, choices, strict=True)]
     # Only choices of exotic types can still be alike, e.g. 1 and a number whose repr is "1".
-    return tuple(text if texts.count(text) == 1 else f"{text} [{i}]" for i, text in enumerate(texts))
+    times = Counter(texts)
+    return tuple(text if times[text] == 1 else f"{text} [{i}]" for i, text in enumerate(texts))
 
 
 def match_choice(text: str, choices: Sequence[object]) -> int | None:

@@ -6,14 +6,28 @@ only the worker that asks should pay.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, runtime_checkable
 
+from llm_prior_bo.elicitation.deadline import DeadlineError, run_within
+from llm_prior_bo.elicitation.log_filter import mask_in_logs
 from llm_prior_bo.elicitation.prompt import Messages
-from llm_prior_bo.elicitation.redact import redact
+from llm_prior_bo.elicitation.redact import redact, secrets_in
 from llm_prior_bo.errors import ConfigurationError, ElicitationError
+
+FORMATS = ("json_schema", "json_object", "text")
+"""How an answer's shape is asked for, strictest first: by an enforced schema, by JSON mode, by words alone."""
+
+GRACE_SECONDS = 2.0
+"""How much longer than its time-out a whole request may take: a time-out is for one piece of the answer only."""
+
+MAX_TEXT_CHARACTERS = 1_000_000
+"""A longer text of a model is cut before anybody looks at it: no answer is as long as that."""
 
 _SCHEMA_NAME = "prior_answer"
 _MAX_DETAIL_CHARACTERS = 500
@@ -73,6 +87,19 @@ class LLMClient(Protocol):
         ...
 
 
+@runtime_checkable
+class LenientClient(LLMClient, Protocol):
+    """A client that can also ask less strictly, for servers that take a schema and ignore it."""
+
+    def complete_leniently(self, messages: Messages, schema: Mapping[str, Any], *, n_steps: int) -> Completion:
+        """The same as `complete`, that many steps down in `FORMATS` from what is in use.
+
+        Raises:
+            ElicitationError: As `complete`.
+        """
+        ...
+
+
 class FunctionClient:
     """A plain function as the model: for tests, for providers with a library of their own, for a person at a terminal.
 
@@ -94,13 +121,15 @@ class FunctionClient:
 class LiteLLMClient:
     """Any model that LiteLLM can reach, hosted or local.
 
-    The answer's JSON Schema is sent along. Where a server refuses it, plain JSON mode is tried, then none at all;
-    where it refuses the temperature, its default is used. What worked is remembered for the next request.
+    The answer's JSON Schema is sent along. Where a server refuses it, plain JSON mode is tried, then none at all, the
+    schema being part of the prompt; where it refuses the temperature, its default is used. What worked is remembered
+    for the next request.
 
     Args:
         model: LiteLLM's name of the model: "gpt-4o", "anthropic/claude-sonnet-4-5", "ollama_chat/llama3.1".
         temperature: Sampling temperature, `None` for the model's default.
-        timeout: Seconds for one request.
+        timeout: Seconds for one request. A server that sends its answer in driblets is given up on
+            `GRACE_SECONDS` later.
         **options: Passed to `litellm.completion`: `api_base`, `api_key`, `max_tokens`, `extra_headers` and so on.
     """
 
@@ -113,7 +142,8 @@ class LiteLLMClient:
         self.timeout = timeout
         self._temperature = temperature
         self._options = options
-        self._formats: tuple[str, ...] = ("json_schema", "json_object", "text")  # the first one is in use
+        self._secrets = secrets_in(options)
+        self._formats: tuple[str, ...] = FORMATS  # the first one is in use
 
     def __repr__(self) -> str:  # never the options: they may hold a key
         return f"{type(self).__name__}({self.model!r})"
@@ -124,40 +154,76 @@ class LiteLLMClient:
         Raises:
             CompletionError: With a message that says what to do.
         """
+        return self.complete_leniently(messages, schema, n_steps=0)
+
+    def complete_leniently(self, messages: Messages, schema: Mapping[str, Any], *, n_steps: int) -> Completion:
+        """The same, that many steps down from the strictest format that the server takes.
+
+        Raises:
+            CompletionError: With a message that says what to do.
+        """
         litellm = _import_litellm()
         # Each pass drops one thing that the server has refused: twice the format, once the temperature.
         for _ in range(4):
-            try:
-                response = litellm.completion(**self._request(messages, schema))
-                break
-            except Exception as error:
-                if not self._adapt(error):
-                    # `from None`: the original's traceback would print the text that was redacted.
-                    raise self._explain(error) from None
-        else:  # pragma: no cover - there are only three things to drop
-            raise CompletionError(f"The server of {self.model} refuses every form of the request.")
-        try:
-            return _completion(response)
-        except (LookupError, AttributeError, TypeError):
-            raise self._error("sent a response without an answer in it", retryable=True) from None
+            form = self._formats[min(n_steps, len(self._formats) - 1)]
+            response, error = self._send(litellm, self._request(messages, schema, form))
+            if error is None:
+                return self._completion(response)
+            if not self._adapt(error, form):
+                # Not within an `except`: whoever walks the chain of exceptions would find the text with the key in it.
+                raise self._explain(error)
+        raise CompletionError(f"The server of {self.model} refuses every form of the request.")  # pragma: no cover
 
-    def _request(self, messages: Messages, schema: Mapping[str, Any]) -> dict[str, Any]:
+    def _send(self, litellm: Any, request: dict[str, Any]) -> tuple[Any, Exception | None]:
+        """The response, or what went wrong."""
+        mask_in_logs(self._secrets)
+        try:
+            return run_within(self.timeout + GRACE_SECONDS, lambda: litellm.completion(**request)), None
+        except Exception as error:
+            return None, error
+
+    def _completion(self, response: Any) -> Completion:
+        """The completion without secrets: a server may echo what it was sent."""
+        try:
+            completion = _completion(response)
+        except (LookupError, AttributeError, TypeError):
+            completion = None
+        if completion is None:
+            raise self._error("sent a response without an answer in it", retryable=True)
+        return replace(
+            completion,
+            text=self._masked(completion.text) or "",
+            model=self._masked(completion.model),
+            refusal=self._masked(completion.refusal),
+        )
+
+    def _masked(self, text: object) -> str | None:
+        return redact(text[:MAX_TEXT_CHARACTERS], secrets=self._secrets) if isinstance(text, str) else None
+
+    def _request(self, messages: Messages, schema: Mapping[str, Any], form: str) -> dict[str, Any]:
         request: dict[str, Any] = {
             **self._options,
             "model": self.model,
-            "messages": [dict(message) for message in messages],  # LiteLLM may rewrite what it is given
+            "messages": self._wire_messages(messages, schema, form),
             "timeout": self.timeout,
             # LiteLLM's `num_retries` hides errors if tenacity is missing; retries are the elicitor's job.
             "max_retries": 0,
         }
         if self._temperature is not None:
             request["temperature"] = self._temperature
-        response_format = _response_format(self._formats[0], schema)
+        response_format = _response_format(form, schema)
         if response_format is not None:
             request["response_format"] = response_format
         return request
 
-    def _adapt(self, error: Exception) -> bool:
+    def _wire_messages(self, messages: Messages, schema: Mapping[str, Any], form: str) -> list[dict[str, str]]:
+        """New messages, for LiteLLM may rewrite them; with the schema in words where no server enforces it."""
+        wire = [{**message, "content": redact(message["content"], secrets=self._secrets)} for message in messages]
+        if form != "json_schema":
+            wire[-1]["content"] += f"{_SCHEMA_INTRODUCTION}{json.dumps(schema, separators=(',', ':'))}"
+        return wire
+
+    def _adapt(self, error: Exception, form: str) -> bool:
         """Drop what a server complained about; whether there was something to drop."""
         if _status(error) not in (400, 422) and "UnsupportedParams" not in type(error).__name__:
             return False
@@ -165,8 +231,10 @@ class LiteLLMClient:
         if "temperature" in detail and self._temperature is not None:
             self._temperature = None
             return True
-        if _FORMAT_COMPLAINT.search(detail) and len(self._formats) > 1:
-            self._formats = self._formats[1:]
+        if _FORMAT_COMPLAINT.search(detail) and form != FORMATS[-1]:
+            # By the format that was refused: another thread may have dropped it meanwhile.
+            refused = {*FORMATS[: FORMATS.index(form) + 1]}
+            self._formats = tuple(f for f in self._formats if f not in refused)
             return True
         return False
 
@@ -186,11 +254,13 @@ class LiteLLMClient:
 
     def _detail(self, error: Exception) -> str:
         """The exception's own words, on one line, without keys, tracebacks and LiteLLM's repetitions."""
-        secrets = [v for k, v in self._options.items() if "key" in k.lower() and isinstance(v, str) and len(v) >= 6]
-        text = redact(str(error).split("Traceback (most recent call last)")[0], secrets=secrets)
+        text = str(error)[:MAX_TEXT_CHARACTERS].split("Traceback (most recent call last)")[0]
+        text = redact(text, secrets=self._secrets)
         text = re.sub(r"litellm\.(\w+): (?:\1: )?", "", " ".join(text.split()))
         return text if len(text) <= _MAX_DETAIL_CHARACTERS else text[:_MAX_DETAIL_CHARACTERS] + "..."
 
+
+_SCHEMA_INTRODUCTION = "\n\nThe answer has to be one JSON object of this JSON Schema, and nothing else:\n"
 
 _FORMAT_COMPLAINT = re.compile(
     r"response[_ ]?format|response[_ ]?(?:json[_ ]?)?schema|json[_ ]?(?:schema|object|mode)|structured"
@@ -250,7 +320,7 @@ _RULES = (
     _Rule(
         "did not answer within {timeout:g} s; raise timeout=... if it is merely slow",
         retryable=True,
-        names=("Timeout", "APITimeoutError", "TimeoutError"),
+        names=("Timeout", "APITimeoutError", "TimeoutError", DeadlineError.__name__),
         statuses=(408, 504),
     ),
     _Rule(
@@ -277,8 +347,9 @@ _RULES = (
 def _import_litellm() -> Any:
     import os
 
-    # Must be set before the import, which otherwise downloads a price table.
+    # Must be set before the import, which otherwise downloads a price table, and later on a list of headers.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
     try:
         import litellm
     except ImportError as error:
@@ -320,13 +391,27 @@ def _status(error: Exception) -> int | None:
 
 
 def _retry_after(error: Exception) -> float | None:
-    """Seconds from the Retry-After header; a date there is not understood and counts as not given."""
+    """Seconds from the Retry-After header, which holds a number or a date; `None` if there is none."""
     headers: Any = getattr(error, "litellm_response_headers", None)
     try:
-        seconds = float(headers["retry-after"])
-    except (LookupError, TypeError, ValueError):
+        value = str(headers["retry-after"])
+    except (LookupError, TypeError):
         return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        moment, now = _moment(value), _moment(headers.get("date")) or datetime.now(UTC)  # the server's clock, if told
+        return None if moment is None else max((moment - now).total_seconds(), 0.0)
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _moment(text: object) -> datetime | None:
+    """A date of HTTP's."""
+    try:
+        moment = parsedate_to_datetime(str(text))
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _missing_keys(model: str) -> str:

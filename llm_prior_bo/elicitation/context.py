@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import optuna
@@ -21,6 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.elicitation.choices import choice_texts
+from llm_prior_bo.elicitation.insights import StudyInsights
 from llm_prior_bo.elicitation.redact import redact
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.space import SearchSpace
@@ -35,9 +37,19 @@ STUDY_ATTRIBUTES = (
 )
 """User attributes of a study that go into the context."""
 
+DEFAULT_MAX_PROMPT_TOKENS = 8_000
+"""Size of a question, as `estimated_tokens` counts, beyond which it is shortened."""
+
 MAX_ATTRIBUTE_CHARACTERS = 4_000
 """Longer user attributes are cut, with a note that says so."""
 
+MAX_PARAMETER_DESCRIPTION_CHARACTERS = 300
+"""The same for the description of one parameter."""
+
+PARAMETER_DESCRIPTIONS = "parameter_descriptions"
+"""User attribute of a study with a dict from names of parameters to what they mean, unit included."""
+
+_CUT_NOTE = re.compile(r"\[\.\.\. cut, ([\d,]+) characters in all\]$")
 _METRIC_NAMES_KEY = "study:metric_names"  # where Optuna's `Study.set_metric_names` puts them
 
 
@@ -91,6 +103,9 @@ class StudyContext:
         best_trials: Numbers of those shown because they are among the best, the best first.
         trial_number: Number of the trial for which the answer is asked.
         answer_index: 0 for the first answer to this question, 1 for a second, independent one, and so on.
+        insights: What the surrogate has learned, `None` for the first question of a study.
+        parameter_descriptions: What parameters mean, unit included, by name; parameters may be absent.
+        max_prompt_tokens: Size, as `estimated_tokens` counts, that the question is shortened to if it is longer.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -109,6 +124,9 @@ class StudyContext:
     best_trials: tuple[int, ...] = ()
     trial_number: int = 0
     answer_index: int = 0
+    insights: StudyInsights | None = None
+    parameter_descriptions: Mapping[str, str] = field(default_factory=dict)
+    max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -117,8 +135,24 @@ class StudyContext:
 
     @property
     def trial_numbers(self) -> tuple[int, ...]:
-        """Numbers of the trials shown."""
-        return tuple(trial.number for trial in self.trials)
+        """Numbers of the trials that a reader knows of: those shown, and those that the insights rest on."""
+        return tuple(sorted({*(trial.number for trial in self.trials), *self.known_trials}))
+
+    @property
+    def known_trials(self) -> tuple[int, ...]:
+        """Numbers of the trials that the insights rest on."""
+        return () if self.insights is None else self.insights.trials
+
+    def with_fewer_trials(self, limit: int) -> StudyContext:
+        """A context that shows at most `limit` of the trials: of the best, the latest and the failed ones."""
+        if len(self.trials) <= limit:
+            return self
+        known = {trial.number: trial for trial in self.trials}
+        ranked = [known[number] for number in self.best_trials if number in known]
+        finished = [trial for trial in self.trials if trial.values is not None]
+        others = [trial for trial in self.trials if trial.values is None]
+        best, shown = _select(ranked, finished, others, limit)
+        return replace(self, trials=tuple(shown), best_trials=tuple(trial.number for trial in best))
 
     @classmethod
     def from_study(
@@ -129,6 +163,8 @@ class StudyContext:
         max_context_trials: int = 10,
         n_trials: int | None = None,
         trial_number: int | None = None,
+        insights: StudyInsights | None = None,
+        max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
     ) -> StudyContext:
         """Read a study.
 
@@ -138,6 +174,8 @@ class StudyContext:
             max_context_trials: How many trials are shown at most.
             n_trials: The study's budget; the study's user attribute `n_trials` if left out, unknown if there is none.
             trial_number: Number of the trial for which the answer is asked; the next one if left out.
+            insights: What the surrogate has learned, for a later question.
+            max_prompt_tokens: Size that the question is shortened to if it is longer.
 
         Raises:
             ConfigurationError: If `max_context_trials` is negative.
@@ -160,6 +198,9 @@ class StudyContext:
             trials=tuple(_summary(trial) for trial in shown),
             best_trials=tuple(trial.number for trial in best),
             trial_number=len(trials) if trial_number is None else trial_number,
+            insights=insights,
+            parameter_descriptions=_parameter_descriptions(study, space),
+            max_prompt_tokens=max_prompt_tokens,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,6 +208,8 @@ class StudyContext:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain["distributions"] = {name: _distribution_dict(d) for name, d in self.distributions.items()}
         plain["trials"] = [trial.to_dict() for trial in self.trials]
+        plain["parameter_descriptions"] = dict(self.parameter_descriptions)
+        plain["insights"] = None if self.insights is None else self.insights.to_dict()
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     def to_json(self) -> str:
@@ -185,16 +228,33 @@ def _budget(study: optuna.Study) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _attribute_text(value: object) -> str | None:
+def _parameter_descriptions(study: optuna.Study, space: SearchSpace) -> dict[str, str]:
+    """What the user says about parameters of the space; whatever is not a dict is no description."""
+    given = study._storage.get_study_user_attrs(study._study_id).get(PARAMETER_DESCRIPTIONS)
+    if not isinstance(given, Mapping):
+        return {}
+    limit = MAX_PARAMETER_DESCRIPTION_CHARACTERS
+    texts = {name: _attribute_text(given[name], limit=limit) for name in space.names if name in given}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _attribute_text(value: object, *, limit: int = MAX_ATTRIBUTE_CHARACTERS) -> str | None:
     """Any user attribute as text of bounded length without secrets, `None` if there is nothing to say."""
     if value is None:
         return None
     text = value if isinstance(value, str) else _as_json(value)
     # Lone surrogates cannot be encoded; they would fail much later, in the HTTP client.
     text = redact(text.encode("utf-8", "replace").decode("utf-8")).strip()
-    if len(text) > MAX_ATTRIBUTE_CHARACTERS:
-        text = f"{text[:MAX_ATTRIBUTE_CHARACTERS].rstrip()} [... cut, {len(text):,} characters in all]"
-    return text or None
+    return cut(text, limit) or None
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of a text that is longer than `limit` characters, with a note that says so."""
+    if len(text) <= limit:
+        return text
+    cut_before = _CUT_NOTE.search(text)
+    length = cut_before[1] if cut_before else f"{len(text):,}"
+    return f"{text[:limit].rstrip()} [... cut, {length} characters in all]"
 
 
 def _as_json(value: object) -> str:
@@ -222,9 +282,19 @@ def _summary(trial: FrozenTrial) -> TrialSummary:
     )
 
 
+class _Numbered(Protocol):
+    """A trial of Optuna's, or the summary of one."""
+
+    @property
+    def number(self) -> int: ...
+
+
+_Trial = TypeVar("_Trial", bound=_Numbered)
+
+
 def _select(
-    ranked: Sequence[FrozenTrial], finished: Sequence[FrozenTrial], unsuccessful: Sequence[FrozenTrial], limit: int
-) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    ranked: Sequence[_Trial], finished: Sequence[_Trial], unsuccessful: Sequence[_Trial], limit: int
+) -> tuple[list[_Trial], list[_Trial]]:
     """The best trials, best first, and all trials to show, by number.
 
     At most a fifth of the places goes to the latest trials without a value; of the others, three fifths to the best and

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from llm_prior_bo.elicitation.schema import PriorAnswer
 from llm_prior_bo.errors import AnswerError
 
@@ -17,6 +19,10 @@ ANSWER_FIELDS = tuple(PriorAnswer.model_fields)
 _MARKS = ("regions", "numeric", "categorical")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*(.*?)```", re.DOTALL)
 _MAX_CHARACTERS = 500_000
+# Brackets are tried until so many characters have been read in vain.
+_MAX_WORK = 4 * _MAX_CHARACTERS
+_COST_OF_FAILURE = 1_000  # in characters: each error counts the lines of the text before it
+_COST_OF_DEPTH = 10_000  # a text that is nested too deeply was read as far as the recursion went
 
 
 def parse_answer(text: str) -> dict[str, Any]:
@@ -39,6 +45,15 @@ def parse_answer(text: str) -> dict[str, Any]:
     if embedded:
         return embedded[-1]
     raise AnswerError(_diagnosis(text))
+
+
+def follows_schema(text: str) -> bool:
+    """Whether a text is the JSON of an answer as the schema has it, whatever its rows say: some server enforced it."""
+    try:
+        PriorAnswer.model_validate_json(text[:_MAX_CHARACTERS])
+    except ValidationError:
+        return False
+    return True
 
 
 def _candidates(text: str) -> Iterator[str]:
@@ -70,11 +85,16 @@ def _embedded_objects(text: str) -> Iterator[Any]:
     """Every JSON object in a text, outermost ones only."""
     decoder = json.JSONDecoder()
     position = text.find("{")
-    while position >= 0:
+    work = 0  # each bracket may be read to the far end in vain: a hostile text must not take its length squared
+    while position >= 0 and work < _MAX_WORK:
         try:
             value, end = decoder.raw_decode(text, position)
             yield value
+        except json.JSONDecodeError as error:
+            work += error.pos - position + _COST_OF_FAILURE
+            end = position + 1
         except (ValueError, RecursionError):
+            work += _COST_OF_DEPTH
             end = position + 1
         position = text.find("{", end)
 

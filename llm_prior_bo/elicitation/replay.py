@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +20,19 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from llm_prior_bo.elicitation.context import StudyContext
-from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, read_text_file
+from llm_prior_bo.elicitation.elicitor import (
+    MAX_RAW_CHARACTERS,
+    BudgetedElicitor,
+    Elicitation,
+    Elicitor,
+    Usage,
+    read_text_file,
+)
 from llm_prior_bo.elicitation.parsing import parse_answer
-from llm_prior_bo.elicitation.prompt import PROMPT_VERSION, Message, prompt_hash, render_prompt
+from llm_prior_bo.elicitation.prompt import PROMPT_VERSION, Message, prompt_hash, render_prompt, shown_context
 from llm_prior_bo.elicitation.repair import check_fit, validate_answer
 from llm_prior_bo.elicitation.schema import describe_validation_error
+from llm_prior_bo.elicitation.spending import SpendingLimit
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
 from llm_prior_bo.space import SearchSpace
 
@@ -39,7 +48,7 @@ class Exchange:
 
     Attributes:
         messages: The prompt.
-        completions: One text for each independent answer, unedited.
+        completions: One text for each independent answer to these very words, unedited.
         prompt_hash: Hash of the prompt, by which it is found again.
         prompt_version: Version of the prompt's wording.
         space_fingerprint: Fingerprint of the search space that was asked about; "" if unknown.
@@ -112,8 +121,7 @@ class ReplayElicitor:
             AnswerError: If the recorded answer cannot be used, or is about other parameters altogether.
         """
         question = render_prompt(context)
-        exchange = self._find(context, prompt_hash(question))
-        text = exchange.completions[context.answer_index % len(exchange.completions)]
+        exchange, text = self._find(context, prompt_hash(question))
         try:
             answer, repairs = validate_answer(text, context.space)
         except AnswerError as error:
@@ -128,19 +136,22 @@ class ReplayElicitor:
             prompt_tokens=0,
             completion_tokens=0,
             cost_usd=0.0,
+            n_attempts=0,
             trial_number=context.trial_number,
             # The time of the recording, so that two replays are equal records.
             created_at=exchange.recorded_at or "",
             messages=exchange.messages,
             # Recorded with another prompt, the model saw none of this study's trials.
-            trials_shown=context.trial_numbers if exchange.prompt_hash == prompt_hash(question) else (),
+            trials_shown=shown_context(context).trial_numbers if exchange.prompt_hash == prompt_hash(question) else (),
             answer_index=context.answer_index,
         )
 
-    def _find(self, context: StudyContext, wanted: str) -> Exchange:
+    def _find(self, context: StudyContext, wanted: str) -> tuple[Exchange, str]:
+        """The exchange to replay, and which of its completions."""
         same_prompt = [exchange for exchange in self._exchanges if exchange.prompt_hash == wanted]
         if same_prompt:
-            return same_prompt[-1]
+            completions = same_prompt[-1].completions
+            return same_prompt[-1], completions[_place_among_equals(context) % len(completions)]
         fingerprint = context.space.fingerprint
         same_space = [exchange for exchange in self._exchanges if exchange.space_fingerprint == fingerprint]
         if not same_space:
@@ -157,9 +168,11 @@ class ReplayElicitor:
                 f"{str(self.path)!r}, got {', '.join(e.space_fingerprint or 'none' for e in self._exchanges)}; the "
                 "parameters or their ranges have changed: record it again, or pass the answer to FixedElicitor."
             )
-        chosen = _nearest_before(same_space, context.trial_number)
+        question = _nearest_before(same_space, context.trial_number)
+        turn, which = divmod(context.answer_index, len(question))
+        chosen = question[which]
         self._warn_once(wanted, chosen)
-        return chosen
+        return chosen, chosen.completions[turn % len(chosen.completions)]
 
     def _require_a_common_parameter(self, space: SearchSpace) -> None:
         """Tell the wrong file, which a person has to mend, from a space that has changed."""
@@ -178,7 +191,8 @@ class ReplayElicitor:
             self._warned = True
             warnings.warn(
                 f"The recording {str(self.path)!r} has no answer to this very prompt ({wanted}); the answer to "
-                f"{chosen.prompt_hash} about the same search space is used.",
+                f"{chosen.prompt_hash}, asked for trial {chosen.trial_number}, about the same search space is used. "
+                "Pass strict=True to have none rather than another question's.",
                 ElicitationWarning,
                 stacklevel=4,
             )
@@ -188,7 +202,7 @@ class RecordingElicitor:
     """Writes down what another elicitor is asked and answers, for `ReplayElicitor`.
 
     The file is complete after every answer, and is added to: a prompt that is in it already gets the new answer, other
-    exchanges stay.
+    exchanges stay. An answer that cannot be written down is not lost: a warning says so, and the study uses it.
 
     Args:
         elicitor: The one who answers, e.g. `LLMElicitor("gpt-4o")`.
@@ -204,12 +218,37 @@ class RecordingElicitor:
         if self.path.exists():
             read_exchanges(self.path)  # better now than after the first paid answer
 
-    def elicit(self, context: StudyContext) -> Elicitation:
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._elicitor!r}, {str(self.path)!r})"
+
+    @property
+    def limit(self) -> SpendingLimit | None:
+        """The hard limits of the one who answers, `None` if there are none."""
+        return self._elicitor.limit if isinstance(self._elicitor, BudgetedElicitor) else None
+
+    def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on and record the answer."""
-        elicitation = self._elicitor.elicit(context)
-        recorded = list(read_exchanges(self.path)) if self.path.exists() else []
-        write_exchanges(self.path, _with_exchange(recorded, _exchange(context, elicitation), context.answer_index))
+        if spent is not None and isinstance(self._elicitor, BudgetedElicitor):
+            elicitation = self._elicitor.elicit(context, spent=spent)
+        else:
+            elicitation = self._elicitor.elicit(context)
+        try:
+            self._record(_exchange(context, elicitation), _place_among_equals(context))
+        except (OSError, ConfigurationError) as error:
+            warnings.warn(
+                f"The answer could not be recorded in {str(self.path)!r} ({error}); the study uses it all the same.",
+                ElicitationWarning,
+                stacklevel=3,
+            )
         return elicitation
+
+    def _record(self, exchange: Exchange, place: int) -> None:
+        with _writing:  # read and written as a whole: two threads would lose an answer
+            recorded = list(read_exchanges(self.path)) if self.path.exists() else []
+            write_exchanges(self.path, _with_exchange(recorded, exchange, place))
+
+
+_writing = threading.Lock()
 
 
 def read_exchanges(path: str | Path) -> tuple[Exchange, ...]:
@@ -254,18 +293,25 @@ def write_exchanges(path: str | Path, exchanges: Sequence[Exchange]) -> None:
         raise
 
 
-def _nearest_before(exchanges: Sequence[Exchange], trial_number: int) -> Exchange:
-    """The latest exchange that was not asked after the given trial, else the earliest of all."""
-    ordered = sorted(exchanges, key=lambda exchange: exchange.trial_number)
-    before = [exchange for exchange in ordered if exchange.trial_number <= trial_number]
-    return before[-1] if before else ordered[0]
+def _nearest_before(exchanges: Sequence[Exchange], trial_number: int) -> list[Exchange]:
+    """The exchanges of the latest question that was not asked after the given trial, else of the earliest of all."""
+    numbers = sorted({exchange.trial_number for exchange in exchanges})
+    before = [number for number in numbers if number <= trial_number]
+    chosen = before[-1] if before else numbers[0]
+    return [exchange for exchange in exchanges if exchange.trial_number == chosen]
+
+
+def _place_among_equals(context: StudyContext) -> int:
+    """How many earlier answers to this question were asked for in the very same words."""
+    hashes = [prompt_hash(render_prompt(replace(context, answer_index=i))) for i in range(context.answer_index + 1)]
+    return hashes[:-1].count(hashes[-1])
 
 
 def _exchange(context: StudyContext, elicitation: Elicitation) -> Exchange:
     messages = elicitation.messages or render_prompt(context)
     return Exchange(
         messages=messages,
-        completions=(elicitation.raw_text,),
+        completions=(_replayable(elicitation),),
         prompt_hash=prompt_hash(messages),
         space_fingerprint=context.space.fingerprint,
         trial_number=context.trial_number,
@@ -274,11 +320,17 @@ def _exchange(context: StudyContext, elicitation: Elicitation) -> Exchange:
     )
 
 
-def _with_exchange(recorded: list[Exchange], new: Exchange, answer_index: int) -> list[Exchange]:
+def _replayable(elicitation: Elicitation) -> str:
+    """The text as it came; where it was cut in the record, the answer that was read from it."""
+    is_whole = len(elicitation.raw_text) < MAX_RAW_CHARACTERS
+    return elicitation.raw_text if is_whole else elicitation.answer.model_dump_json()
+
+
+def _with_exchange(recorded: list[Exchange], new: Exchange, place: int) -> list[Exchange]:
     """The recording with a new answer: a first one replaces what the same prompt had, a further one joins it."""
     others = [exchange for exchange in recorded if exchange.prompt_hash != new.prompt_hash]
     earlier = next((e.completions for e in recorded if e.prompt_hash == new.prompt_hash), ())
-    return [*others, replace(new, completions=(*earlier[:answer_index], *new.completions))]
+    return [*others, replace(new, completions=(*earlier[:place], *new.completions))]
 
 
 def _not_a_recording(path: str | Path, reason: str, text: str) -> ConfigurationError:

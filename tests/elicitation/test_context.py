@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from llm_prior_bo.elicitation import StudyContext
-from llm_prior_bo.elicitation.context import MAX_ATTRIBUTE_CHARACTERS
+from llm_prior_bo.elicitation import NumericQuantiles, RegionReport, StudyContext, StudyInsights
+from llm_prior_bo.elicitation.context import MAX_ATTRIBUTE_CHARACTERS, MAX_PARAMETER_DESCRIPTION_CHARACTERS, cut
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.space import SearchSpace
 
@@ -202,3 +202,91 @@ class TestTrials:
         assert data["trials"][2]["params"] == {"s": "(1, 2)"}
         assert data["distributions"]["c"] == {"type": "categorical", "choices": ["a", "None"]}
         assert data["distributions"]["x"] == {"type": "float", "low": 0.0, "high": 1.0, "log": False, "step": None}
+
+
+class TestParameterDescriptions:
+    def test_those_of_the_space_and_no_others(self) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("parameter_descriptions", {"x": " a share ", "c": None, "other": "?"})
+        context = StudyContext.from_study(study, SPACE)
+        assert context.parameter_descriptions == {"x": "a share"}
+        assert json.loads(context.to_json())["parameter_descriptions"] == {"x": "a share"}
+
+    @pytest.mark.parametrize("attribute", [None, "x: a share", ["x"], 3])
+    def test_anything_else_is_no_description(self, attribute: Any) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("parameter_descriptions", attribute)
+        assert StudyContext.from_study(study, SPACE).parameter_descriptions == {}
+
+    def test_long_ones_are_cut_and_keys_masked(self) -> None:
+        study = optuna.create_study()
+        study.set_user_attr("parameter_descriptions", {"x": "word " * 1_000, "c": "sk-abcdef1234567890"})
+        descriptions = StudyContext.from_study(study, SPACE).parameter_descriptions
+        assert len(descriptions["x"]) < MAX_PARAMETER_DESCRIPTION_CHARACTERS + 50
+        assert descriptions["x"].endswith("[... cut, 4,999 characters in all]")
+        assert descriptions["c"] == "[redacted]"
+
+
+class TestCut:
+    def test_short_text_stays(self) -> None:
+        assert cut("abc", 3) == "abc"
+
+    def test_cut_twice_still_tells_the_first_length(self) -> None:
+        once = cut("x" * 5_000, 1_000)
+        assert cut(once, 100) == f"{'x' * 100} [... cut, 5,000 characters in all]"
+
+
+class TestInsights:
+    INSIGHTS = StudyInsights(
+        n_trials=3,
+        importance={"x": 1.0},
+        optimum={"x": NumericQuantiles(0.1, 0.2, math.inf), "c": {"a": 0.5, "None": 0.5}},
+        regions=(RegionReport("r", 0, 0.5, 0.25, beliefs={"x": NumericQuantiles(0.1, 0.2, 0.3)}),),
+        reason="every",
+        trials=(7, 1, 2),
+    )
+
+    def test_trials_that_they_rest_on_are_known(self) -> None:
+        study = optuna.create_study()
+        for i in range(8):
+            add(study, float(i))
+        context = StudyContext.from_study(study, SPACE, max_context_trials=2, insights=self.INSIGHTS)
+        assert shown(context) == [0, 1]
+        assert context.known_trials == (7, 1, 2)
+        assert context.trial_numbers == (0, 1, 2, 7)
+
+    def test_without_them_those_shown_are_known(self) -> None:
+        study = optuna.create_study()
+        add(study, 1.0)
+        context = StudyContext.from_study(study, SPACE)
+        assert context.known_trials == ()
+        assert context.trial_numbers == (0,)
+
+    def test_json(self) -> None:
+        context = StudyContext(distributions=SPACE.distributions, insights=self.INSIGHTS)
+        data = json.loads(context.to_json())["insights"]
+        assert data["optimum"] == {"x": {"low": 0.1, "median": 0.2, "high": "inf"}, "c": {"a": 0.5, "None": 0.5}}
+        assert data["regions"][0]["beliefs"] == {"x": {"low": 0.1, "median": 0.2, "high": 0.3}}
+        assert data["trials"] == [7, 1, 2]
+        assert json.loads(StudyContext(distributions=SPACE.distributions).to_json())["insights"] is None
+
+
+class TestFewerTrials:
+    @pytest.mark.parametrize("limit", [0, 1, 2, 5, 10, 11])
+    def test_as_if_fewer_had_been_asked_for(self, limit: int) -> None:
+        study = optuna.create_study()
+        for i in range(20):
+            add(study, float(i % 7))
+        for _ in range(5):
+            add_failed(study)
+        context = StudyContext.from_study(study, SPACE, max_context_trials=25)
+        fewer = context.with_fewer_trials(limit)
+        asked = StudyContext.from_study(study, SPACE, max_context_trials=limit)
+        assert shown(fewer) == shown(asked)
+        assert fewer.best_trials == asked.best_trials
+
+    def test_enough_room(self) -> None:
+        study = optuna.create_study()
+        add(study, 1.0)
+        context = StudyContext.from_study(study, SPACE)
+        assert context.with_fewer_trials(1) is context

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,18 @@ class TestLLMElicitor:
         script = Script(*[CompletionError("busy", retryable=True)] * 9)
         with pytest.raises(UnansweredError, match="busy"):
             elicitor(script, waits, max_retries=8, retry_wait=0.5).elicit(context)
-        assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60]
+        full = [0.5, 1, 2, 4, 8, 16, 32, 60]
+        assert all(most / 2 <= wait <= most for wait, most in zip(waits, full, strict=True))
+
+    def test_pauses_are_spread_at_random_and_reproducible(self, context: StudyContext) -> None:
+        def waits_of(seed: int) -> list[float]:
+            waits: list[float] = []
+            script = Script(*[CompletionError("busy", retryable=True)] * 4)
+            with pytest.raises(UnansweredError, match="busy"):
+                elicitor(script, waits, rng=random.Random(seed)).elicit(context)
+            return waits
+
+        assert waits_of(1) == waits_of(1) != waits_of(2)
 
     def test_does_as_the_server_says_within_reason(self, context: StudyContext, answer: Answer) -> None:
         waits: list[float] = []

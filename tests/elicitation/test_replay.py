@@ -5,12 +5,15 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
+from llm_prior_bo import LLMPriorSampler
 from llm_prior_bo.elicitation import (
+    Elicitor,
     FixedElicitor,
     FunctionClient,
     LLMElicitor,
@@ -23,6 +26,9 @@ from llm_prior_bo.elicitation import (
 )
 from llm_prior_bo.elicitation.replay import read_exchanges
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
+from llm_prior_bo.persistence import load_elicitations
+from llm_prior_bo.refresh import RefreshPolicy
+from tests.elicitation.fake_server import serving
 
 Answer = dict[str, Any]
 Record = Callable[..., Path]
@@ -52,7 +58,7 @@ def test_round_trip(context: StudyContext, answer: Answer, record: Record) -> No
     assert elicitation.answer == PriorAnswer.model_validate(answer)
     assert elicitation.raw_text == f"Sure!\n{json.dumps(answer)}"
     assert elicitation.messages == render_prompt(context)
-    assert (elicitation.model, elicitation.cost_usd, elicitation.n_attempts) == ("m", 0.0, 1)
+    assert (elicitation.model, elicitation.cost_usd, elicitation.n_attempts) == ("m", 0.0, 0)
 
 
 def test_two_replays_are_equal(context: StudyContext, answer: Answer, record: Record) -> None:
@@ -132,11 +138,17 @@ def test_an_earlier_trial_than_any_recorded_takes_the_first(
 
 
 def test_several_answers_to_one_question(context: StudyContext, answer: Answer, record: Record) -> None:
-    record(context, text_with(answer, 0.25))
-    path = record(dataclasses.replace(context, answer_index=1), text_with(answer, 0.5))
-    replay = ReplayElicitor(path)
-    confidences = [replay.elicit(dataclasses.replace(context, answer_index=i)).answer.confidence for i in range(3)]
-    assert confidences == [0.25, 0.5, 0.25]
+    """More than there are wordings, so that some are answers to one and the same prompt."""
+    stated = [i / 16 for i in range(1, 10)]
+    contexts = [dataclasses.replace(context, answer_index=i) for i in range(9)]
+    for asked, confidence in zip(contexts, stated, strict=True):
+        path = record(asked, text_with(answer, confidence))
+    replay = ReplayElicitor(path, strict=True)
+    assert [replay.elicit(asked).answer.confidence for asked in contexts] == stated
+    # Another prompt: still one answer after the other, whichever words they were asked in.
+    others = [dataclasses.replace(asked, dataset_size="2", trial_number=3) for asked in contexts]
+    with pytest.warns(ElicitationWarning, match="trial 0"):
+        assert {ReplayElicitor(path).elicit(other).answer.confidence for other in others} == set(stated)
 
 
 def test_recording_again_replaces(context: StudyContext, answer: Answer, record: Record) -> None:
@@ -170,7 +182,7 @@ def test_a_write_that_fails_leaves_the_old_file(
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.warns(ElicitationWarning, match=r"could not be recorded in .*r\.json.*disk full.*all the same"):
         record(dataclasses.replace(context, dataset_size="2"), json.dumps(answer))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
@@ -216,3 +228,64 @@ def test_no_file(tmp_path: Path) -> None:
 def test_repr(context: StudyContext, answer: Answer, record: Record) -> None:
     path = record(context, json.dumps(answer))
     assert repr(ReplayElicitor(path)) == f"ReplayElicitor({str(path)!r})"
+
+
+class TestLiveRun:
+    """A run against a server is recorded, and repeated without one."""
+
+    SPACE: ClassVar = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+    def study(self, elicitor: Elicitor, n_trials: int, *, refresh: RefreshPolicy | None = None) -> optuna.Study:
+        sampler = LLMPriorSampler(
+            elicitor=elicitor, search_space=self.SPACE, n_startup_trials=2, n_answers=2, refresh=refresh, seed=1
+        )
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(
+            lambda t: (t.suggest_float("x", 0, 1) - 0.3) ** 2 + t.suggest_float("y", 0, 1), n_trials=n_trials
+        )
+        return study
+
+    def test_same_trials_offline(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.json"
+        refresh = RefreshPolicy(every=3, max_elicitations=2)
+        with serving() as server:
+            for best in (0.2, 0.4, 0.6, 0.8):
+                answer = PriorAnswer.by_hand(numeric={"x": (best, best - 0.1, best + 0.1), "y": (0.1, 0.0, best)})
+                server.answer(answer.model_dump_json())
+            live = LLMElicitor("openai/anything", api_base=server.url, api_key="x", max_retries=0)
+            recorded = self.study(RecordingElicitor(live, path), 6, refresh=refresh)
+            n_requests = len(server.requests)
+        assert n_requests == 4  # two answers to the first question, two to a later one
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            replayed = self.study(ReplayElicitor(path, strict=True), 6, refresh=refresh)
+        assert [trial.params for trial in replayed.trials] == [trial.params for trial in recorded.trials]
+        answers = [
+            [
+                (e.answer, e.trial_number, e.answer_index, e.prompt_hash, e.trials_shown)
+                for e in load_elicitations(study)
+            ]
+            for study in (recorded, replayed)
+        ]
+        assert answers[0] == answers[1]
+        assert len(answers[0]) == 4
+
+    def test_another_study_is_told_so(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.json"
+        answer = PriorAnswer.by_hand(numeric={"x": (0.2, 0.1, 0.3)}).model_dump_json()
+        self.study(RecordingElicitor(LLMElicitor(client=FunctionClient(lambda _: answer)), path), 1)
+        other = dataclasses.replace(StudyContext(distributions=self.SPACE), problem_description="something else")
+        wanted = prompt_hash(render_prompt(other))
+        with pytest.warns(ElicitationWarning, match=f"no answer to this very prompt .{wanted}.*asked for trial 0"):
+            elicitation = ReplayElicitor(path).elicit(other)
+        assert elicitation.prompt_hash != wanted  # the record does not pretend either
+        assert elicitation.trials_shown == ()
+        with pytest.raises(ElicitationError, match=f"Expected a recording of the prompt {wanted}.*record it again"):
+            ReplayElicitor(path, strict=True).elicit(other)
+
+
+def test_an_answer_that_was_cut_in_the_record_can_be_replayed(
+    context: StudyContext, answer: Answer, record: Record
+) -> None:
+    path = record(context, json.dumps(answer) + " " * 5 + "Let me explain. " * 4_000)
+    assert ReplayElicitor(path).elicit(context).answer == PriorAnswer.model_validate(answer)
