@@ -21,11 +21,13 @@ import engine
 import numpy as np
 import optuna
 
-from llm_prior_bo import SearchSpace, UniformPrior, optimize, sampler
+from llm_prior_bo import SearchSpace, UniformPrior, optimize
 from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.engine import N_INCUMBENTS, acquisition_starts
 from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.surrogate import fit_surrogate
 from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trust import incumbents
 
 TASKS = ("hpobench_nn_phoneme", "rbv2_xgboost_40499", "fcnet_slice_localization")
 
@@ -40,14 +42,12 @@ def values(data: Path, name: str, seed: int) -> tuple[list[float], float]:
         training = TrainingData.from_study(study, space)
         surrogate = fit_surrogate(training, space)
         acquisition = log_acquisition(surrogate, pending=training.pending, seed=0)
-        incumbents = sampler._incumbents(surrogate, sampler.N_INCUMBENTS)
+        best = incumbents(surrogate, N_INCUMBENTS)
 
         def search(search_seed: int) -> float:
             rng = np.random.default_rng(search_seed)
-            starts = sampler._starts(UniformPrior(space), incumbents, space, rng)
-            return optimize.optimize_acquisition(acquisition, space, starts=starts, incumbents=incumbents[:2], rng=rng)[
-                1
-            ]
+            starts = acquisition_starts(UniformPrior(space), best, space, rng)
+            return optimize.optimize_acquisition(acquisition, space, starts=starts, incumbents=best[:2], rng=rng)[1]
 
         ordinary = [search(i) for i in range(4)]
         larger: dict[str, Any] = {"N_SOBOL": 8 * optimize.N_SOBOL, "N_LOCAL_SEARCHES": 6 * optimize.N_LOCAL_SEARCHES}

@@ -1,14 +1,14 @@
-"""Marginal likelihood and posterior of a small exact GP, without the overhead of GPyTorch's lazy tensors.
+"""Posterior of a small exact GP, without the overhead of GPyTorch's lazy tensors.
 
 With tens or hundreds of trials the matrices are tiny, and more than half of a posterior's time is spent in building and
-unpacking lazy objects. What is here takes kernel, mean, noise and kernel priors from a BoTorch `SingleTaskGP` and gives
-the same numbers as its own methods.
+unpacking lazy objects. What is here takes kernel, mean and noise from a BoTorch `SingleTaskGP` and gives the same
+numbers as its own methods.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from botorch.models.gp_regression import SingleTaskGP
@@ -17,32 +17,6 @@ from gpytorch.kernels import Kernel
 from gpytorch.models import ExactGP
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
-
-
-def negative_log_likelihood(model: SingleTaskGP, X: Tensor) -> Tensor:
-    """Minus log marginal likelihood of the training data, minus log density of the kernel priors, per datum.
-
-    The same as `-ExactMarginalLogLikelihood(model.likelihood, model)` of the training data, with gradient in the
-    hyperparameters.
-
-    Args:
-        model: The model; its outcomes are taken as they are.
-        X: Its training points as its kernel sees them (transformed), `n x width`.
-
-    Returns:
-        A scalar.
-
-    Raises:
-        linear_operator.utils.errors.NotPSDError: If the covariance is not positive definite, even with some jitter.
-    """
-    y = model.train_targets
-    n = len(y)
-    root = _root(model, X)
-    residual = (y - _mean(model, X)).unsqueeze(-1)
-    whitened = torch.linalg.solve_triangular(root, residual, upper=False)
-    log_likelihood = -0.5 * whitened.square().sum() - root.diagonal().log().sum() - 0.5 * n * math.log(2.0 * math.pi)
-    loss: Tensor = -(log_likelihood + _log_kernel_priors(model)) / n
-    return loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +75,28 @@ class ExactPosterior(Model):
         transform, mean_module, kernel = self._parts
         transformed = transform(X)
         cross = _covariance(kernel, transformed, self._X)  # batch_shape x q x n
-        mean = mean_module(transformed) + cross @ self._weights
-        explained = (cross @ self._inverse_root.T).square().sum(dim=-1)
-        variance = kernel(transformed, diag=True) - explained
+        shift, explained = _Conditioned.apply(cross, self._weights, self._inverse_root)
+        mean = mean_module(transformed) + shift
+        variance = _variances(kernel, transformed) - explained
         return MarginalPosterior(mean=mean.unsqueeze(-1), variance=variance.clamp_min(0.0).unsqueeze(-1))
 
 
-def _log_kernel_priors(model: ExactGP) -> Tensor:
-    """Log density of all hyperparameters that have a kernel prior, a scalar."""
-    terms = [prior.log_prob(closure(module)).sum() for _, module, prior, closure, _ in model.named_priors()]
-    return torch.stack([torch.zeros((), dtype=torch.float64), *terms]).sum()
+class _Conditioned(torch.autograd.Function):
+    """What the data add to the mean, and take from the variance, of points with known covariances with the data."""
+
+    @staticmethod
+    def forward(ctx: Any, cross: Tensor, weights: Tensor, inverse_root: Tensor) -> tuple[Tensor, Tensor]:
+        """Covariances `batch_shape x n`, weights `n` and inverse Cholesky factor `n x n` to two of `batch_shape`."""
+        whitened = cross @ inverse_root.T  # batch_shape x n
+        ctx.save_for_backward(whitened, weights, inverse_root)
+        return cross @ weights, whitened.square().sum(dim=-1)
+
+    @staticmethod
+    def backward(ctx: Any, mean_gradient: Tensor, explained_gradient: Tensor) -> tuple[Tensor, None, None]:
+        """`batch_shape x n`: both are a linear and a quadratic form of the covariances."""
+        whitened, weights, inverse_root = ctx.saved_tensors
+        quadratic = (2.0 * explained_gradient).unsqueeze(-1) * (whitened @ inverse_root)
+        return mean_gradient.unsqueeze(-1) * weights + quadratic, None, None
 
 
 def training_root(model: SingleTaskGP) -> Tensor:
@@ -133,6 +119,13 @@ def _root(model: SingleTaskGP, X: Tensor) -> Tensor:
     covariance = _covariance(model.covar_module, X, X)
     root: Tensor = psd_safe_cholesky(covariance + model.likelihood.noise * torch.eye(len(X), dtype=X.dtype))
     return root
+
+
+def _variances(kernel: Kernel, X: Tensor) -> Tensor:
+    """Prior variance of transformed points, `batch_shape x q`."""
+    points = X if kernel.active_dims is None else X.index_select(-1, kernel.active_dims)
+    variances: Tensor = kernel.forward(points, points, diag=True)
+    return variances
 
 
 def _covariance(kernel: Kernel, first: Tensor, second: Tensor) -> Tensor:

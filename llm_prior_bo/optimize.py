@@ -6,21 +6,20 @@ and it enumerates every discrete value. Hence the outer loop is ours; its gradie
 
 from __future__ import annotations
 
-import warnings
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
-from botorch.exceptions.errors import OptimizationGradientError
-from botorch.generation.gen import gen_candidates_scipy
+from botorch.optim.batched_lbfgs_b import fmin_l_bfgs_b_batched
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
-N_SOBOL = 2048
-N_LOCAL_SEARCHES = 8
+N_SOBOL = 512
+N_LOCAL_SEARCHES = 10
 MAX_ROUNDS = 8
 TOLERANCE = 1e-4
 MAX_GRADIENT_STEPS = 50
@@ -36,6 +35,7 @@ def optimize_acquisition(
     *,
     starts: Tensor,
     incumbents: Tensor | None = None,
+    avoid: Tensor | None = None,
     rng: np.random.Generator,
 ) -> tuple[Tensor, float]:
     """Maximise an acquisition function over the legal points of a space.
@@ -49,6 +49,8 @@ def optimize_acquisition(
         starts: Further points that may be worth starting from (samples of the prior, points near good ones), `s x d`.
         incumbents: Points that a search starts from in any case, `k x d`. The best trials have next to no acquisition
             value themselves, so they would never be chosen, but what is better is often near.
+        avoid: Points that are not returned while there are others, `p x d`: those under evaluation. Where hardly
+            anything is left to gain, the best point may be one of them.
         rng: Source of all randomness, but for what the acquisition function draws itself.
 
     Returns:
@@ -61,16 +63,21 @@ def optimize_acquisition(
     if incumbents is not None and len(incumbents):
         X = torch.cat([X, incumbents])
         value = torch.cat([value, _evaluate(acq_function, incumbents)])
-    active = torch.arange(len(X))
+    active, dims = torch.arange(len(X)), _discrete_dims(space)
     for _ in range(MAX_ROUNDS):
         before = value[active].clone()
         X[active], value[active] = _continuous_step(acq_function, space, X[active], value[active])
-        for j in _discrete_dims(space):
-            X[active], value[active] = _discrete_step(acq_function, space.columns[j], j, X[active], value[active])
+        if not dims:
+            break
+        X[active], value[active] = _discrete_step(acq_function, space, dims, X[active], value[active])
         active = active[value[active] > before + TOLERANCE]
-        if len(active) == 0 or not _discrete_dims(space):
+        if len(active) == 0:
             break
     best = int(value.argmax())
+    if avoid is not None and bool(_is_among(X[best : best + 1], avoid)):
+        X, value = torch.cat([X, candidates]), torch.cat([value, values])
+        free = ~_is_among(X, avoid)
+        best = int(value.masked_fill(~free, -torch.inf).argmax()) if bool(free.any()) else best
     return X[best], float(value[best])
 
 
@@ -115,6 +122,11 @@ def _evaluate(acq_function: AcquisitionFunction, X: Tensor) -> Tensor:
     return torch.nan_to_num(values, nan=-torch.inf, neginf=-1e300)
 
 
+def _is_among(X: Tensor, others: Tensor) -> Tensor:
+    """Which points are equal, but for rounding, to one of others: `n x d` and `p x d` -> `n` booleans."""
+    return ((X.unsqueeze(1) - others).abs() < 1e-9).all(dim=-1).any(dim=-1)
+
+
 def _choose_starts(values: Tensor, rng: np.random.Generator) -> list[int]:
     """The best candidate, and others drawn in proportion to exp(value), so that several modes are tried."""
     v = values.numpy()
@@ -138,42 +150,56 @@ def _continuous_step(
     """Gradient ascent on the continuous columns of every point at once."""
     if not space.continuous_dims:
         return X, value
-    bounds = torch.as_tensor(space.bounds)
     # Grids stay fixed even where they are fine: the prior is constant within their cells, and a line search that the
     # gradient misleads costs more than the steps along the column.
-    fixed = {j: X[:, j] for j in range(len(space)) if j not in space.continuous_dims}
-    try:
-        # A search that stopped early is still a search; BoTorch forces its warning through every filter, so record it.
-        with warnings.catch_warnings(record=True):
-            moved, _ = gen_candidates_scipy(
-                initial_conditions=X.unsqueeze(1),  # b x 1 x d
-                acquisition_function=acq_function,
-                lower_bounds=bounds[0],
-                upper_bounds=bounds[1],
-                fixed_features=fixed or None,
-                options={"maxiter": MAX_GRADIENT_STEPS, "ftol": GRADIENT_TOLERANCE, "factr": None},
-            )
-    except OptimizationGradientError:  # a gradient that is not a number: the points found so far still stand
-        return X, value
-    moved = torch.as_tensor(space.snap(moved.squeeze(1).detach().numpy()))
+    dims = torch.tensor(space.continuous_dims)
+
+    def loss(u: FloatArray, batch_indices: list[int]) -> tuple[FloatArray, FloatArray]:
+        free = torch.tensor(u, requires_grad=True)  # b x continuous columns
+        values = acq_function(X[batch_indices].index_copy(1, dims, free).unsqueeze(1))
+        (gradient,) = torch.autograd.grad(values.sum(), free)
+        # Where the value or the gradient is not a number the search from this start ends; the others go on.
+        return np.nan_to_num(-values.detach().numpy(), nan=np.inf), np.nan_to_num(-gradient.numpy(), posinf=0, neginf=0)
+
+    u, _, _ = fmin_l_bfgs_b_batched(
+        loss,
+        X[:, dims].numpy(),
+        bounds=[(0.0, 1.0)] * len(dims),
+        maxiter=MAX_GRADIENT_STEPS,
+        ftol=GRADIENT_TOLERANCE,
+        factr=None,
+        pass_batch_indices=True,
+    )
+    moved = torch.as_tensor(space.snap(X.index_copy(1, dims, torch.as_tensor(u)).numpy()))
     return _keep_better(X, value, moved, _evaluate(acq_function, moved))
 
 
 def _discrete_step(
-    acq_function: AcquisitionFunction, column: Column, j: int, X: Tensor, value: Tensor
+    acq_function: AcquisitionFunction, space: SearchSpace, dims: Sequence[int], X: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The best move along one discrete column, for every point at once."""
-    moves = [torch.as_tensor(_other_coordinates(column, float(x[j]))) for x in X]
+    """The best moves along the discrete columns, for every point at once.
+
+    All moves along single columns are evaluated together; then every column makes its best move, if that is better
+    than the best one alone.
+    """
+    moves = [_other_coordinates(space.columns[j], u) for j in dims for u in X[:, j].tolist()]  # of dims x b
     sizes = [len(m) for m in moves]
-    neighbours = X.repeat_interleave(torch.tensor(sizes), dim=0)
-    neighbours[:, j] = torch.cat(moves)
+    neighbours = X.repeat(len(dims), 1).repeat_interleave(torch.tensor(sizes), dim=0)
+    columns = torch.tensor(dims).repeat_interleave(len(X)).repeat_interleave(torch.tensor(sizes))
+    neighbours[torch.arange(len(neighbours)), columns] = torch.as_tensor(np.concatenate(moves))
     blocks = _evaluate(acq_function, neighbours).split(sizes)
-    best = torch.stack([block.argmax() for block in blocks])
-    offsets = torch.tensor(np.cumsum([0, *sizes[:-1]]))
-    moved = neighbours[offsets + best]
-    return _keep_better(X, value, moved, torch.stack([block.max() for block in blocks]))
+    best = torch.stack([block.argmax() for block in blocks]) + torch.tensor(np.cumsum([0, *sizes[:-1]]))
+    best_move = neighbours[best].reshape(len(dims), *X.shape)
+    best_value = torch.stack([block.max() for block in blocks]).reshape(len(dims), len(X))
+    together = X.clone()
+    for i, j in enumerate(dims):
+        together[:, j] = torch.where(best_value[i] > value, best_move[i, :, j], X[:, j])
+    single, order = best_value.max(dim=0)
+    X, value = _keep_better(X, value, best_move[order, torch.arange(len(X))], single)
+    return _keep_better(X, value, together, _evaluate(acq_function, together))
 
 
+@functools.lru_cache(maxsize=4096)
 def _other_coordinates(column: Column, u: float) -> FloatArray:
     """Legal coordinates to try instead of `u`: all; on a large grid those 1, 2, 4, ... cells away and a sweep."""
     n = column.n_values or 1

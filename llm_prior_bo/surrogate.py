@@ -5,41 +5,38 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
-from botorch.exceptions.errors import ModelFittingError
-from botorch.fit import fit_gpytorch_mll
 from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.model import Model
 from botorch.models.model_list_gp_regression import ModelListGP
 from botorch.models.transforms.input import ChainedInputTransform, InputTransform, NumericToCategoricalEncoding
-from botorch.optim.closures.core import ForwardBackwardClosure
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
+from gpytorch.kernels import MaternKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean, ZeroMean
-from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from llm_prior_bo.conditions import Condition, NeutralInactive, infer_conditions
+from llm_prior_bo.encoding_cache import neutral_point
 from llm_prior_bo.errors import SurrogateWarning
-from llm_prior_bo.exact_gp import negative_log_likelihood
+from llm_prior_bo.hyperparameters import maximise_posterior
+from llm_prior_bo.matern import ScaledMatern
 from llm_prior_bo.outcomes import scale_constraint, standardize_outcome
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.training_data import TrainingData, neutral_point
+from llm_prior_bo.training_data import TrainingData
 
-MAX_FIT_ITERATIONS = 200
-FIT_TOLERANCE = 1e-6
-"""Relative change of the mean log likelihood at which a fit ends; below it, nothing that a suggestion shows changes."""
-
-Hyperparameters = Sequence[Mapping[str, Any]]
-"""One state dict per output, from `Surrogate.hyperparameters`."""
+MAX_FIT_ITERATIONS = 100
+FIT_TOLERANCE = 1e-3
+"""Gain of the log posterior density of the hyperparameters, in nats, at which a fit ends."""
+MAX_FIT_TRIALS = 600
+"""Hyperparameters are fitted to at most as many trials; the model is conditioned on all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,30 @@ class Surrogate:
             outputs.append(other)
         return Surrogate(joint_model(outputs), self.X[chosen], self.Y[chosen], self.constraints[chosen], self.space)
 
-    @property
-    def hyperparameters(self) -> Hyperparameters:
-        """State to warm-start the next fit from."""
-        return [output.state_dict() for output in self.outputs]
+    def expecting(self, points: Tensor) -> Surrogate:
+        """The same model as if evaluations of some points had come out as it expects.
+
+        What is uncertain near them shrinks, what is expected stays ("kriging believer": Ginsbourger, Le Riche and
+        Carraro, "Kriging is well-suited to parallelize optimization", 2010).
+
+        Args:
+            points: Encoded points, `p x d`.
+
+        Returns:
+            A surrogate with another model; the trials it was fitted to are the same.
+        """
+        outputs = []
+        for output in self.outputs:
+            with torch.no_grad():
+                posterior: Any = output.posterior(points)  # a Gaussian one: it has a mean
+            expected = posterior.mean.squeeze(-1)
+            other: Any = copy.deepcopy(output)
+            other.train()  # as in `given`
+            X, y = other.train_inputs[0], other.train_targets
+            other.set_train_data(torch.cat([X, points]), torch.cat([y, expected]), strict=False)
+            other.eval()
+            outputs.append(other)
+        return replace(self, model=joint_model(outputs))
 
     @property
     def outputs(self) -> list[SingleTaskGP]:
@@ -99,17 +116,19 @@ class Surrogate:
         return list(models)
 
 
-def fit_surrogate(data: TrainingData, space: SearchSpace, *, warm_start: Hyperparameters = ()) -> Surrogate:
+def fit_surrogate(data: TrainingData, space: SearchSpace) -> Surrogate:
     """Fit one independent GP per objective and constraint.
+
+    The hyperparameters depend on the data alone: every fit starts at the mode of the kernel priors. So a study that was
+    stopped and resumed, and every worker, goes on with the same surrogate.
 
     Args:
         data: At least one finished trial. Constant, duplicate and infinite values are fine.
         space: The space that `data.X` is encoded in.
-        warm_start: Hyperparameters of an earlier fit; ignored where they do not fit.
 
     Returns:
-        The surrogate. Where the marginal likelihood cannot be maximised, the hyperparameters stay where they were and
-        a `SurrogateWarning` is given.
+        The surrogate. Where the marginal likelihood cannot be maximised, the hyperparameters stay where they started
+        and a `SurrogateWarning` is given.
     """
     Y = torch.stack([standardize_outcome(y) for y in data.Y.unbind(dim=-1)], dim=-1)
     scaled = [scale_constraint(c) for c in data.constraints.unbind(dim=-1)]
@@ -117,29 +136,28 @@ def fit_surrogate(data: TrainingData, space: SearchSpace, *, warm_start: Hyperpa
     targets = [*Y.unbind(dim=-1), *constraints.unbind(dim=-1)]
     conditions = () if data.active is None else infer_conditions(data.X, data.active, space)
     models = []
-    for i, y in enumerate(targets):
+    for y in targets:
         model = _gaussian_process(data.X, y, space, conditions)
-        _load(model, warm_start[i] if i < len(warm_start) else {})
-        _fit(model)
+        fit_process(model)
         models.append(model)
     return Surrogate(model=joint_model(models), X=data.X, Y=Y, constraints=constraints, space=space)
 
 
 def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequence[Condition]) -> SingleTaskGP:
-    encoding = _encoding(space, conditions)
+    encoding = encoding_of(space, conditions)
     width = len(space) if encoding is None else encoding(X[:1]).shape[-1]
     return SingleTaskGP(
         X,
         y.unsqueeze(-1),
         likelihood=_likelihood(),
-        covar_module=_kernel(width),
+        covar_module=mixed_kernel(width),
         mean_module=_mean(),
         outcome_transform=None,
         input_transform=encoding,
     )
 
 
-def _encoding(space: SearchSpace, conditions: Sequence[Condition]) -> InputTransform | None:
+def encoding_of(space: SearchSpace, conditions: Sequence[Condition]) -> InputTransform | None:
     """What the kernel sees: columns that do not count made neutral, choices one-hot (single ones stay as they are)."""
     steps: dict[str, InputTransform] = {}
     if conditions:
@@ -156,13 +174,13 @@ def _one_hot(index: Tensor, *, n_choices: int) -> Tensor:
     return one_hot(index, num_classes=n_choices).double() / math.sqrt(2.0)
 
 
-def _kernel(width: int) -> Kernel:
+def mixed_kernel(width: int) -> ScaledMatern:
     """A scaled Matern-5/2 kernel with one length scale per column.
 
     The kernel prior is centred on a length scale that grows with the square root of the dimension, so that the prior
     correlation of two random points does not depend on it (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization
     Performs Great in High Dimensions", ICML 2024), but is much narrower than theirs, which is BoTorch's default: with
-    that, single columns collapsed to a length scale of 0.03 within 20 trials and the warm start kept them there.
+    that, single columns collapsed to a length scale of 0.03 within 20 trials.
     """
     lengthscale_prior = LogNormalPrior(loc=0.35 + 0.5 * math.log(width / 6.0), scale=0.7)
     base = MaternKernel(
@@ -172,7 +190,7 @@ def _kernel(width: int) -> Kernel:
         lengthscale_constraint=GreaterThan(0.025, transform=None, initial_value=lengthscale_prior.mode),
     )
     positive = GreaterThan(1e-3, transform=None, initial_value=1.0)
-    return ScaleKernel(base, outputscale_prior=GammaPrior(2.0, 1.0), outputscale_constraint=positive)
+    return ScaledMatern(base, outputscale_prior=GammaPrior(2.0, 1.0), outputscale_constraint=positive)
 
 
 def _mean() -> Mean:
@@ -190,32 +208,14 @@ def _likelihood() -> GaussianLikelihood:
     return GaussianLikelihood(noise_prior=GammaPrior(1.1, 30.0), noise_constraint=positive)
 
 
-def _load(model: SingleTaskGP, state: Mapping[str, Any]) -> None:
-    """Warm start, if the shapes still fit (the search space may have changed)."""
-    own = model.state_dict()
-    if state and own.keys() == state.keys() and all(own[key].shape == state[key].shape for key in own):
-        model.load_state_dict(dict(state))
-
-
-def _fit(model: SingleTaskGP) -> None:
-    start = {key: value.clone() for key, value in model.state_dict().items()}
-    X = model.transform_inputs(model.train_inputs[0])
-    closure = ForwardBackwardClosure(
-        forward=partial(negative_log_likelihood, model, X), parameters=dict(model.named_parameters())
-    )
+def fit_process(model: SingleTaskGP) -> None:
+    """Fit the hyperparameters in place; where that fails they stay, with a `SurrogateWarning`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # optimiser chatter; a failure raises
-            fit_gpytorch_mll(
-                ExactMarginalLogLikelihood(model.likelihood, model),
-                closure=closure,
-                optimizer_kwargs={"options": {"maxiter": MAX_FIT_ITERATIONS, "ftol": FIT_TOLERANCE}},
-            )
-    except (ModelFittingError, RuntimeError, ValueError) as error:
-        model.load_state_dict(start)
+        maximise_posterior(model, max_iterations=MAX_FIT_ITERATIONS, tolerance=FIT_TOLERANCE, max_data=MAX_FIT_TRIALS)
+    except (RuntimeError, ValueError) as error:
         warnings.warn(
-            f"Expected the surrogate's marginal likelihood to be maximised, got {error!r}; going on with the "
-            "hyperparameters of the last fit.",
+            f"Expected the surrogate's marginal likelihood to be maximised, got {error!r}; going on with the most "
+            "probable hyperparameters before the data.",
             SurrogateWarning,
             stacklevel=2,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -13,13 +13,21 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
+from llm_prior_bo.encoding_cache import encode_trials
 from llm_prior_bo.errors import SearchSpaceError
 from llm_prior_bo.space import FloatArray, SearchSpace
-from llm_prior_bo.trial_records import read_suggestion
+from llm_prior_bo.subset import even_rows, merit_of, representative_rows
+from llm_prior_bo.trial_records import failed_by_itself, retried_numbers
 
 if TYPE_CHECKING:
     from optuna import Study
 
+
+PrunedTrials = Literal["avoid", "last_value"]
+"""What pruned trials are to the surrogate: places not to go again, or observations (`TrainingData.from_study`)."""
+
+MAX_TRIALS = 1000
+"""The most finished trials that a surrogate is given."""
 
 MAX_IN_VAIN = 30
 """How many of the latest failed and pruned trials are kept away from: with 150 a suggestion takes ten times as long."""
@@ -37,6 +45,8 @@ class TrainingData:
             further evaluation teaches nothing yet.
         active: Which parameters each finished trial asked for, `n x d` booleans; all of them if `None`.
         numbers: Number of each finished trial in its study, `n`; empty if they come from elsewhere.
+        failed: Encoded points of the trials that failed because of their configuration, `f x d`; none if `None`.
+        pruned: Encoded points of the pruned trials, `r x d`, which did work as far as they went; none if `None`.
 
     Raises:
         SearchSpaceError: If the shapes do not fit each other.
@@ -48,6 +58,8 @@ class TrainingData:
     pending: Tensor
     active: Tensor | None = None
     numbers: tuple[int, ...] = ()
+    failed: Tensor | None = None
+    pruned: Tensor | None = None
 
     def __post_init__(self) -> None:
         n, d = self.X.shape
@@ -65,74 +77,98 @@ class TrainingData:
         return len(self.X)
 
     @classmethod
-    def from_study(cls, study: Study, space: SearchSpace, *, trial: FrozenTrial | None = None) -> TrainingData:
+    def from_study(
+        cls,
+        study: Study,
+        space: SearchSpace,
+        *,
+        trial: FrozenTrial | None = None,
+        shun_failed: bool = True,
+        use_pruned: PrunedTrials = "avoid",
+        max_trials: int = MAX_TRIALS,
+    ) -> TrainingData:
         """Collect the finished, running, failed and pruned trials of a study.
 
         A finished trial that lacks a parameter of `space` (a conditional one that was not active) gets the column's
-        neutral coordinate; one with a value that is not legal in `space` is left out.
+        neutral coordinate; one with a value that is not legal in `space` is left out. Of a long study a representative
+        part is taken (`subset.representative_rows`).
 
         Args:
             study: The study; a pruner's bracket view of one is fine.
             space: The space to encode in.
             trial: The trial a suggestion is wanted for; it is not pending itself.
+            shun_failed: Whether all trials in `failed` are pending as well, or only those after the latest finished
+                one.
+            use_pruned: "avoid": pruned trials are places not to go again. "last_value": those with a last intermediate
+                value count as finished with that value, but as no better than the median of the finished ones: it was
+                reported early, and they were stopped because others were ahead.
+            max_trials: The most finished trials to take, and the most failed and pruned ones.
 
         Returns:
             Double-precision tensors on the CPU.
         """
         own = trial.number if trial is not None else -1
         signs = np.array([-1.0 if d == StudyDirection.MINIMIZE else 1.0 for d in study.directions])
-        finished, values, constraints, active, numbers = [], [], [], [], []
-        running, in_vain = [], []
-        for other in study.get_trials(deepcopy=False):
-            point = None if other.number == own else encode_trial(other, space)
-            if point is None:
+        finished: list[tuple[FrozenTrial, FloatArray]] = []
+        running, in_vain, failed, pruned = [], [], [], []
+        trials = study.get_trials(deepcopy=False)
+        retried = retried_numbers(trials)
+        known = _values(trials, signs, use_pruned)
+        latest = max(known, default=-1)
+        for other, point in zip(trials, encode_trials(study, space, trials), strict=True):
+            if point is None or other.number == own:
                 continue
-            if other.state == TrialState.COMPLETE and other.values is not None:
-                finished.append(point)
-                values.append(signs * np.array(other.values))
-                constraints.append(other.constraints)
-                active.append(np.array([name in other.params for name in space.names]))
-                numbers.append(other.number)
+            if other.number in known:
+                finished.append((other, point))
             elif other.state == TrialState.RUNNING:
                 running.append(point)
             elif other.state in (TrialState.FAIL, TrialState.PRUNED):
-                # Without them a trial that was pruned would be suggested again: nothing else has changed.
-                in_vain.append(point)
+                is_failure = failed_by_itself(other) and other.number not in retried
+                if is_failure:
+                    failed.append(point)
+                elif other.state == TrialState.PRUNED:
+                    pruned.append(point)
+                # Without them a trial without a value would be suggested again: nothing else has changed.
+                if shun_failed or not is_failure or other.number > latest:
+                    in_vain.append(point)
         d, m = len(space), len(signs)
+        Y = np.array([known[other.number] for other, _ in finished]).reshape(len(finished), m)
+        constraints = _constraint_table([other.constraints for other, _ in finished])
+        rows = representative_rows(merit_of(Y, np.maximum(constraints, 0.0).sum(axis=1)), max_trials)
+        kept = [finished[i] for i in rows]
+        # The same share of the others, so that the rate of failures stays what it is.
+        share = len(kept) / len(finished) if finished else 1.0
         return cls(
-            X=_tensor(finished, d),
-            Y=_tensor(values, m),
-            constraints=torch.as_tensor(_constraint_table(constraints)),
+            X=_tensor([point for _, point in kept], d),
+            Y=torch.as_tensor(Y[rows]),
+            constraints=torch.as_tensor(constraints[rows]),
             pending=_distinct(_tensor([*running, *in_vain[-MAX_IN_VAIN:]], d)),
-            active=_tensor(active, d).bool(),
-            numbers=tuple(numbers),
+            active=_tensor([np.array([name in other.params for name in space.names]) for other, _ in kept], d).bool(),
+            numbers=tuple(other.number for other, _ in kept),
+            failed=_tensor(
+                [failed[i] for i in even_rows(len(failed), min(max_trials, math.ceil(share * len(failed))))], d
+            ),
+            pruned=_tensor(
+                [pruned[i] for i in even_rows(len(pruned), min(max_trials, math.ceil(share * len(pruned))))], d
+            ),
         )
 
 
-def neutral_point(space: SearchSpace) -> FloatArray:
-    """The coordinates that stand for "not active": the middle of numeric columns, the first choice of others, `d`."""
-    return np.array([0.0 if column.kind == "categorical" else 0.5 for column in space.columns])
-
-
-def encode_trial(trial: FrozenTrial, space: SearchSpace) -> FloatArray | None:
-    """Encode the parameters of a trial, published ones included.
-
-    Returns:
-        A point, `d`, or `None` if the trial has none of the parameters or a value that is not legal in the space.
-    """
-    suggestion = read_suggestion(trial) if trial.state == TrialState.RUNNING else None
-    params = {**(suggestion.params if suggestion else {}), **trial.params}
-    if not any(name in params for name in space.names):
-        return None
-    point = neutral_point(space)
-    for j, column in enumerate(space.columns):
-        if column.name not in params:
-            continue
-        try:
-            point[j] = column.encode(params[column.name])
-        except (SearchSpaceError, OverflowError):  # a published number may be larger than any float
-            return None
-    return point
+def _values(trials: Sequence[FrozenTrial], signs: FloatArray, use_pruned: PrunedTrials) -> dict[int, FloatArray]:
+    """Values to be maximised of the trials that have one, by trial number."""
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values is not None]
+    table = signs * np.array([trial.values for trial in finished]).reshape(len(finished), len(signs))
+    values = dict(zip([trial.number for trial in finished], table, strict=True))
+    if use_pruned == "avoid" or not finished or len(signs) > 1:
+        return values
+    middle = np.median([value[0] for value in values.values()])
+    constraints = {name for trial in finished for name in trial.constraints}
+    for trial in trials:
+        last = trial.intermediate_values.get(-1 if trial.last_step is None else trial.last_step, math.nan)
+        # One that was stopped before it reported its constraints would count as infeasible.
+        if trial.state == TrialState.PRUNED and not math.isnan(last) and constraints <= trial.constraints.keys():
+            values[trial.number] = np.minimum(signs * last, middle)
+    return values
 
 
 def _constraint_table(rows: Sequence[Mapping[str, float]]) -> FloatArray:

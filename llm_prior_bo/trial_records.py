@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 STARTED_KEY = "llm_prior_bo:started"
 SUGGESTION_KEY = "llm_prior_bo:suggestion"
+ASKING_KEY = "llm_prior_bo:asking"
+CHOOSING_KEY = "llm_prior_bo:choosing"
+FAILED_KEY = "llm_prior_bo:failed"
 
-Phase = Literal["startup", "model"]
+Phase = Literal["startup", "refresh", "model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Suggestion:
     params: dict[str, Any]
     """The suggested parameters in natural units, conditional ones included whether they are used or not."""
     phase: Phase
-    """`startup`: drawn from the prior; `model`: maximises the prior-weighted acquisition function."""
+    """`startup`: drawn from the prior; `refresh`: the best guess of an answer that has just come; `model`: maximises
+    the acquisition function."""
     n: int
     """Finished trials of this study that the exponent was computed from."""
     exponent: float | None = None
@@ -47,13 +51,59 @@ class Suggestion:
     """Position in the start-up design, `None` after it."""
     loss_bound: float | None = None
     """The bound `C_n` on the loss factor of the weighted acquisition function; `None` where nothing is multiplied."""
+    success_probability: float | None = None
+    """How probable it was that the trial would finish, `None` before any trial has failed."""
     details: dict[str, Any] = field(default_factory=dict)
     """What the trust gate found: `trust`, `region_weights`, `bayes_factors`. Empty without a gate."""
 
 
 def mark_started(study: Study, trial: FrozenTrial) -> None:
-    """Leave a mark in a trial that this sampler starts, so that it counts as this study's own evidence."""
-    study._storage.set_trial_system_attr(trial._trial_id, STARTED_KEY, True)
+    """Leave a mark in a trial that this sampler starts, so that it counts as this study's own evidence.
+
+    The mark names the study, for it is copied with the trial when the trial is added to another one.
+    """
+    study._storage.set_trial_system_attr(trial._trial_id, STARTED_KEY, study.study_name or True)
+
+
+def mark_failed(study: Study, trial: FrozenTrial) -> None:
+    """Leave a mark in a trial whose own worker reports its failure: a worker that died leaves none."""
+    study._storage.set_trial_system_attr(trial._trial_id, FAILED_KEY, True)
+
+
+def failed_by_itself(trial: FrozenTrial) -> bool:
+    """Whether a trial failed, as far as can be told, because of its configuration.
+
+    Optuna marks a trial as failed too when the heartbeat of its worker has stopped. Only a worker that is alive calls
+    `after_trial`, which leaves a mark; a trial of this sampler that has none was lost with its worker. A failed trial
+    that others started, or that was added by hand, is taken at its word.
+    """
+    return trial.state == TrialState.FAIL and (not is_own(trial) or bool(trial.system_attrs.get(FAILED_KEY, False)))
+
+
+def retried_numbers(trials: Iterable[FrozenTrial]) -> frozenset[int]:
+    """Numbers of the trials that Optuna queued anew because their workers had died."""
+    # Optuna's `RetryHeartbeatStaleTrialCallback.retry_history` reads the same, with a warning that it is experimental.
+    return frozenset(number for trial in trials for number in trial.system_attrs.get("retry_history", ()))
+
+
+def mark_asking(study: Study, trial: FrozenTrial) -> None:
+    """Leave a mark in a trial whose worker asks the language model again, so that no other one does."""
+    study._storage.set_trial_system_attr(trial._trial_id, ASKING_KEY, True)
+
+
+def is_asking(trial: FrozenTrial) -> bool:
+    """Whether the trial's worker has begun to ask the language model again."""
+    return bool(trial.system_attrs.get(ASKING_KEY, False))
+
+
+def mark_choosing(study: Study, trial: FrozenTrial, choosing: bool) -> None:
+    """Say in a trial whether its worker is about to choose a suggestion."""
+    study._storage.set_trial_system_attr(trial._trial_id, CHOOSING_KEY, choosing)
+
+
+def is_choosing(trial: FrozenTrial) -> bool:
+    """Whether the trial's worker has said so and has published no suggestion since."""
+    return trial.system_attrs.get(CHOOSING_KEY) is True and SUGGESTION_KEY not in trial.system_attrs
 
 
 def abandon(study: Study, trial: FrozenTrial) -> None:
@@ -65,6 +115,11 @@ def abandon(study: Study, trial: FrozenTrial) -> None:
 def is_own(trial: FrozenTrial) -> bool:
     """Whether this sampler started the trial (as opposed to one added from elsewhere)."""
     return bool(trial.system_attrs.get(STARTED_KEY, False))
+
+
+def started_here(study: Study, trial: FrozenTrial) -> bool:
+    """Whether this sampler started the trial in this very study; marks without a name are from older versions."""
+    return trial.system_attrs.get(STARTED_KEY) in (True, study.study_name)
 
 
 def publish_suggestion(study: Study, trial: FrozenTrial, suggestion: Suggestion) -> None:

@@ -86,3 +86,82 @@ def test_the_surrogate_does_not_see_columns_that_do_not_count() -> None:
     assert isinstance(posterior, GPyTorchPosterior)
     assert torch.allclose(posterior.mean[0], posterior.mean[1])
     assert torch.allclose(posterior.variance[0], posterior.variance[1])
+
+
+LAYERS = SearchSpace(
+    {
+        "lr": FloatDistribution(0, 1),
+        "n_layers": IntDistribution(1, 3),
+        "width_1": IntDistribution(1, 9),
+        "width_2": IntDistribution(1, 9),
+    }
+)
+
+
+def layers(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Trials of networks whose number of layers decides which widths there are: points and what was used."""
+    points = torch.rand(n, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    n_layers = torch.arange(n) % 3
+    points[:, 1] = (n_layers + 0.5) / 3
+    active = torch.ones(n, 4, dtype=torch.bool)
+    active[:, 2], active[:, 3] = n_layers >= 1, n_layers >= 2
+    return points, active
+
+
+class TestNumericParents:
+    def test_a_number_of_layers_decides_which_widths_there_are(self) -> None:
+        points, active = layers(12)
+        conditions = infer_conditions(points, active, LAYERS)
+        assert [(c.column, c.parent) for c in conditions] == [(2, 1), (3, 1)]
+        out = NeutralInactive(conditions, torch.full((4,), 0.5)).transform(points)
+        assert torch.equal(out[:, 2:] == 0.5, ~active[:, 2:])
+        assert torch.equal(out[:, :2], points[:, :2])
+
+    def test_the_other_end(self) -> None:
+        points, active = layers(12)
+        points[:, 1] = 1.0 - points[:, 1]
+        conditions = infer_conditions(points, active, LAYERS)
+        out = NeutralInactive(conditions, torch.full((4,), 0.5)).transform(points)
+        assert torch.equal(out[:, 2:] == 0.5, ~active[:, 2:])
+
+    def test_values_in_between_count_as_active(self) -> None:
+        points, active = layers(12)
+        conditions = infer_conditions(points, active, LAYERS)
+        between = points[:1].clone()
+        between[0, 1] = 0.4  # above all that had one layer, below all that had two
+        out = NeutralInactive(conditions, torch.full((4,), 0.5)).transform(between)
+        assert torch.equal(out[:, :3], between[:, :3])
+        assert out[0, 3] == 0.5
+
+    def test_a_column_of_many_values_not_on_the_word_of_a_few_trials(self) -> None:
+        points, active = layers(4)
+        assert [c.parent for c in infer_conditions(points, active, LAYERS)] == [1, 1]
+        fine = SearchSpace({**LAYERS.distributions, "n_layers": IntDistribution(1, 300)})
+        assert infer_conditions(points, active, fine) == ()
+        assert [c.parent for c in infer_conditions(*layers(12), fine)] == [1, 1]
+
+    def test_how_often_noise_is_taken_for_a_condition(self) -> None:
+        """Trials with and without a parameter at random: some column separates them in 5 % of the cases at most."""
+        space = SearchSpace({name: FloatDistribution(0, 1) for name in "abcd"})
+        generator = torch.Generator().manual_seed(0)
+        n_found = 0
+        for _ in range(400):
+            points = torch.rand(9, 4, generator=generator, dtype=torch.float64)
+            active = torch.ones(9, 4, dtype=torch.bool)
+            active[:, 3] = torch.rand(9, generator=generator) < 0.5
+            n_found += bool(active[:, 3].any()) and bool(infer_conditions(points, active, space))
+        assert n_found <= 0.05 * 400
+
+    def test_choices_explain_before_numbers(self) -> None:
+        space = SearchSpace({"kind": CategoricalDistribution(["a", "b"]), **LAYERS.distributions})
+        points, active = layers(12)
+        kind = active[:, 2].double().unsqueeze(-1)
+        wide = torch.cat([torch.ones(12, 1, dtype=torch.bool), active], dim=1)
+        conditions = infer_conditions(torch.cat([kind, points], dim=1), wide, space)
+        assert [(c.column, c.parent) for c in conditions] == [(3, 0), (4, 2)]
+
+    def test_a_column_that_no_trial_used_and_nothing_explains_counts_nowhere(self) -> None:
+        points, active = layers(6)
+        active[:, 0] = False
+        out = NeutralInactive(infer_conditions(points, active, LAYERS), torch.full((4,), 0.5)).transform(points)
+        assert out[:, 0].eq(0.5).all()

@@ -1,10 +1,9 @@
-"""The lean marginal likelihood and posterior against BoTorch's and GPyTorch's own."""
+"""The lean posterior against BoTorch's and GPyTorch's own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
 
 import pytest
 import torch
@@ -15,26 +14,18 @@ from botorch.models.transforms.input import Normalize
 from botorch.posteriors.gpytorch import GPyTorchPosterior
 from gpytorch.kernels import MaternKernel, RBFKernel, ScaleKernel
 from gpytorch.means import ConstantMean, LinearMean
-from gpytorch.mlls import ExactMarginalLogLikelihood
-from gpytorch.priors import GammaPrior, LogNormalPrior, NormalPrior
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from scipy import stats
 from torch import Tensor
 
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.exact_gp import ExactPosterior, negative_log_likelihood, training_root
+from llm_prior_bo.exact_gp import ExactPosterior, training_root
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import fit_surrogate
 from llm_prior_bo.training_data import TrainingData
-from tests.gps import gp, matern
+from tests.gps import gp
 
 N = 15
-LENGTHSCALE_PRIOR, OUTPUTSCALE_PRIOR, MEAN_PRIOR = (
-    LogNormalPrior(-0.5, 0.7),
-    GammaPrior(2.0, 1.0),
-    NormalPrior(0.5, 1.0),
-)
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b", "c"])}
 )
@@ -71,13 +62,13 @@ def of_botorch() -> SingleTaskGP:
     return SingleTaskGP(X, noisy(X).unsqueeze(-1), outcome_transform=None)
 
 
-def with_kernel_priors(*, given: bool = True) -> SingleTaskGP:
-    """Of the kernel's and the mean's hyperparameters, or none of them."""
+def rough() -> SingleTaskGP:
+    """Another smoothness than the surrogate's."""
     X = points(N)
-    base = MaternKernel(nu=1.5, ard_num_dims=3, lengthscale_prior=LENGTHSCALE_PRIOR if given else None)
-    kernel = ScaleKernel(base, outputscale_prior=OUTPUTSCALE_PRIOR if given else None)
-    mean = ConstantMean(constant_prior=MEAN_PRIOR if given else None)
-    model = SingleTaskGP(X, noisy(X).unsqueeze(-1), covar_module=kernel, mean_module=mean, outcome_transform=None)
+    kernel = ScaleKernel(MaternKernel(nu=1.5, ard_num_dims=3))
+    model = SingleTaskGP(
+        X, noisy(X).unsqueeze(-1), covar_module=kernel, mean_module=ConstantMean(), outcome_transform=None
+    )
     return model.double()
 
 
@@ -128,7 +119,7 @@ MODELS: list[Callable[[], SingleTaskGP]] = [
     fixed,
     in_one_dimension,
     of_botorch,
-    with_kernel_priors,
+    rough,
     normalized,
     of_columns,
     of_one_column,
@@ -157,49 +148,6 @@ def own_posterior(model: SingleTaskGP, X: Tensor) -> tuple[Tensor, Tensor]:
     posterior = model.posterior(X)
     assert isinstance(posterior, GPyTorchPosterior)
     return posterior.mean, posterior.variance
-
-
-class TestLikelihood:
-    def test_is_that_of_gpytorch(self, model: SingleTaskGP) -> None:
-        model.train()
-        expected = -ExactMarginalLogLikelihood(model.likelihood, model)(
-            model(model.train_inputs[0]), model.train_targets
-        )
-        value = negative_log_likelihood(model, model.transform_inputs(model.train_inputs[0]))
-        assert value.shape == ()
-        torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-10)
-
-    def test_so_is_its_gradient_in_every_hyperparameter(self, model: SingleTaskGP) -> None:
-        model.train()
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        assert parameters
-        expected = torch.autograd.grad(
-            -ExactMarginalLogLikelihood(model.likelihood, model)(model(model.train_inputs[0]), model.train_targets),
-            parameters,
-        )
-        value = negative_log_likelihood(model, model.transform_inputs(model.train_inputs[0]))
-        for gradient, reference in zip(torch.autograd.grad(value, parameters), expected, strict=True):
-            torch.testing.assert_close(gradient, reference, rtol=1e-7, atol=1e-9)
-
-    def test_kernel_priors_count(self) -> None:
-        """All of them, by their formulas, and per datum."""
-        model, without = with_kernel_priors(), with_kernel_priors(given=False)
-        kernel, mean = cast(Any, model.covar_module), cast(Any, model.mean_module)
-        log_density = (
-            LENGTHSCALE_PRIOR.log_prob(kernel.base_kernel.lengthscale).sum()
-            + OUTPUTSCALE_PRIOR.log_prob(kernel.outputscale)
-            + MEAN_PRIOR.log_prob(mean.constant)
-        )
-        X = model.train_inputs[0]
-        difference = negative_log_likelihood(without, X) - negative_log_likelihood(model, X)
-        torch.testing.assert_close(difference, log_density / N)
-
-    def test_of_a_normal_density(self) -> None:
-        model = fixed()
-        X, y = model.train_inputs[0], model.train_targets
-        covariance = matern(X, X, 0.5) + 0.01 * torch.eye(N, dtype=torch.float64)
-        expected = stats.multivariate_normal(cov=covariance.numpy()).logpdf(y.numpy())
-        assert float(negative_log_likelihood(model, X).detach()) == pytest.approx(-float(expected) / N, rel=1e-8)
 
 
 def test_root_of_the_training_covariance(model: SingleTaskGP) -> None:

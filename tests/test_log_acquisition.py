@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
-from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.acquisition.analytic import LogExpectedImprovement, _log_ei_helper
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabilityOfFeasibility
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.posteriors.gpytorch import GPyTorchPosterior
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from llm_prior_bo import SearchSpace, UniformPrior, prior_weighted
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.log_acquisition import log_acquisition
+from llm_prior_bo.log_acquisition import MAX_PENDING, log_acquisition, log_improvement
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.training_data import TrainingData
 
@@ -157,3 +157,52 @@ class TestOddData:
     def test_a_point_that_is_pending_and_finished(self, single: Surrogate) -> None:
         acquisition = log_acquisition(single, pending=single.X[:2], seed=0)
         assert values(acquisition, (0.1, 0.0)).isfinite().all()
+
+
+class TestLeanExpectedImprovement:
+    """Value and gradient of the closed form are BoTorch's, from far above the best value to far below it."""
+
+    @pytest.mark.parametrize("u", [8.0, 1.0, 0.0, -0.999, -1.001, -5.0, -40.0, -9e3, -1.1e4, -1e7])
+    @pytest.mark.parametrize("variance", [1e-8, 0.01, 2.0])
+    def test_value_and_gradient(self, u: float, variance: float) -> None:
+        results = []
+        for lean in (True, False):
+            v = torch.tensor([variance], dtype=torch.float64, requires_grad=True)
+            mean = (u * v.detach().sqrt() + 0.5).requires_grad_()
+            best = torch.tensor(0.5, dtype=torch.float64)
+            if lean:
+                value = log_improvement(mean, v, best)
+            else:
+                sigma = v.sqrt()
+                value = sigma.log() + _log_ei_helper((mean - best) / sigma)
+            results.append((value, *torch.autograd.grad(value.sum(), (mean, v))))
+        for own, expected in zip(*results, strict=True):
+            torch.testing.assert_close(own, expected, rtol=1e-6, atol=1e-7)
+
+    def test_no_gradient_where_there_is_no_variance(self) -> None:
+        mean = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        variance = torch.tensor([0.0, 1e-13], dtype=torch.float64, requires_grad=True)
+        value = log_improvement(mean, variance, torch.tensor(0.0, dtype=torch.float64))
+        assert value.isfinite().all()
+        assert torch.autograd.grad(value.sum(), variance)[0].tolist() == [0.0, 0.0]
+
+
+class TestManyPendingPoints:
+    def points(self, *, n_more: int) -> Tensor:
+        """As many as are integrated over, far from the best places, and some more near them."""
+        x = torch.cat([torch.linspace(0.6, 1.0, MAX_PENDING), torch.linspace(0.42, 0.5, n_more)]).double()
+        return torch.stack([x, torch.zeros_like(x)], dim=-1)
+
+    def test_as_many_as_are_integrated_over_change_nothing(self, single: Surrogate) -> None:
+        acquisition = log_acquisition(single, pending=self.points(n_more=0), seed=0)
+        assert acquisition.model is single.model
+
+    # So many points on one line are next to each other for a smooth kernel.
+    @pytest.mark.filterwarnings("ignore:A not p.d., added jitter")
+    @pytest.mark.parametrize("kind", ["single", "double", "constrained"])
+    def test_the_rest_is_taken_into_account(self, kind: str, request: pytest.FixtureRequest) -> None:
+        surrogate: Surrogate = request.getfixturevalue(kind)
+        fewer = log_acquisition(surrogate, pending=self.points(n_more=0), seed=0)
+        acquisition = log_acquisition(surrogate, pending=self.points(n_more=9), seed=0)
+        assert acquisition.model is not surrogate.model
+        assert float(values(acquisition, (0.46, 0.0))) < float(values(fewer, (0.46, 0.0)))

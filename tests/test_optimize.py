@@ -128,3 +128,17 @@ def test_all_values_of_a_small_grid_are_reachable() -> None:
         function = _Function(lambda X, goal=goal: -(X - goal).abs().sum(dim=-1))
         x, _ = optimize_acquisition(function, space, starts=_no_starts(space), rng=np.random.default_rng(0))
         assert space.decode(x) == {"k": i, "m": j}
+
+
+def test_points_to_avoid_are_returned_only_where_there_is_no_other() -> None:
+    space = SearchSpace({"a": IntDistribution(0, 1), "b": IntDistribution(0, 1)})
+    legal = torch.as_tensor(space.encode([{"a": a, "b": b} for a in (0, 1) for b in (0, 1)]))
+    acquisition = _Function(lambda X: -X.sum(dim=-1))
+    options: dict[str, Any] = {"starts": _no_starts(space)}
+    found = [
+        optimize_acquisition(acquisition, space, avoid=legal[:k], rng=np.random.default_rng(0), **options)[0]
+        for k in (0, 1, 3, 4)
+    ]
+    assert space.decode(found[0]) == space.decode(found[3]) == {"a": 0, "b": 0}
+    assert sorted(space.decode(found[1]).values()) == [0, 1]
+    assert space.decode(found[2]) == {"a": 1, "b": 1}

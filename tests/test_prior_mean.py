@@ -88,7 +88,7 @@ def values(prior: OptimumPrior, X: Tensor, *, effect: float, noise: float, seed:
 
 
 @cache
-def fitted(kind: str, *, m: int = 1, c: int = 0, n: int = 14, warm: bool = False) -> Surrogate:
+def fitted(kind: str, *, m: int = 1, c: int = 0, n: int = 14) -> Surrogate:
     """A surrogate of values that agree with the prior; a second objective falls with it."""
     prior = PRIORS[kind]
     X = UniformPrior(prior.space).stratified_sample(n, generator=seeded(1))
@@ -102,8 +102,7 @@ def fitted(kind: str, *, m: int = 1, c: int = 0, n: int = 14, warm: bool = False
     constraints = (X[:, :1] - 0.6)[:, :c]
     data = TrainingData(X=X, Y=Y, constraints=constraints, pending=X[:0], active=active)
     with isolated_torch(0):
-        surrogate = fit_surrogate(data, prior.space)
-        return fit_surrogate(data, prior.space, warm_start=surrogate.hyperparameters) if warm else surrogate
+        return fit_surrogate(data, prior.space)
 
 
 def tilted(kind: str, **arguments: Any) -> tuple[Surrogate, tuple[float, ...]]:
@@ -214,11 +213,10 @@ class TestCoefficient:
         assert own == pytest.approx(whole / n_data)
         assert PriorMean(decay=ConstantDecay(0.0)).apply(surrogate, prior)[0] is surrogate
 
-    @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
     @pytest.mark.parametrize("rate", [0.0, 1.0, 3.0])
     @pytest.mark.parametrize("kind", KINDS)
-    def test_is_the_most_probable_one(self, kind: str, rate: float, warm: bool) -> None:
-        surrogate = fitted(kind, warm=warm)
+    def test_is_the_most_probable_one(self, kind: str, rate: float) -> None:
+        surrogate = fitted(kind)
         believing, (coefficient,) = PriorMean(rate=rate, decay=None).apply(surrogate, PRIORS[kind])
         assert coefficient > 0.0
         s = prior_mean_at(believing, surrogate.X) / coefficient
@@ -488,12 +486,12 @@ class TestTheSurrogateItself:
         surrogate = fitted(kind, c=1)
         X = new_points(kind)
         before = posterior(surrogate, X)
-        states = [{key: value.clone() for key, value in state.items()} for state in surrogate.hyperparameters]
+        states = [{key: value.clone() for key, value in output.state_dict().items()} for output in surrogate.outputs]
         inputs = [output.train_inputs[0].clone() for output in surrogate.outputs]
         believing, (coefficient,) = tilted(kind, c=1)
         posterior(believing, X)
         assert coefficient > 0.0
-        for state, after in zip(states, surrogate.hyperparameters, strict=True):
+        for state, after in zip(states, [output.state_dict() for output in surrogate.outputs], strict=True):
             assert state.keys() == after.keys()
             assert all(torch.equal(state[key], after[key]) for key in state)
         for own, output in zip(inputs, surrogate.outputs, strict=True):

@@ -17,8 +17,9 @@ from optuna.pruners import HyperbandPruner
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from llm_prior_bo import SearchSpace
+from llm_prior_bo.encoding_cache import encode_trial, neutral_point
 from llm_prior_bo.errors import SearchSpaceError
-from llm_prior_bo.training_data import MAX_IN_VAIN, TrainingData, encode_trial, neutral_point
+from llm_prior_bo.training_data import MAX_IN_VAIN, TrainingData
 from llm_prior_bo.trial_records import SUGGESTION_KEY, Suggestion, publish_suggestion
 from tests.strategies import legal_values, spaces
 

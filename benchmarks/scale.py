@@ -1,0 +1,147 @@
+"""What does a suggestion cost in a long study, and what does one trial ask of the storage?
+
+    python benchmarks/scale.py                                     # 1 000 and 10 000 finished trials
+    python benchmarks/scale.py --trials 300 1000 --asks 3
+
+The first table has the processor time of a suggestion, first and steady as in `speed.py`, and how much memory the
+process has gained after the first suggestion and after all of them; every row is a process of its own. The second one
+counts the calls of the storage that one trial makes, from `study.ask` to `study.tell`, of our sampler and of a random
+one. Calls of Optuna itself are in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
+
+import numpy as np
+import optuna
+import torch
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from speed import distributions, history, objective, samplers
+
+from llm_prior_bo import SearchSpace
+
+STORAGES = ("memory", "sqlite")
+D = 8
+KIND = "mixed"
+
+
+class CountingStorage(InMemoryStorage):
+    """An in-memory storage that counts which of its methods are called from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+        self._depth = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name.startswith("_") or name == "calls" or not callable(value):
+            return value
+
+        def counted(*arguments: Any, **named: Any) -> Any:
+            self.calls[name] += self._depth == 0
+            self._depth += 1
+            try:
+                return value(*arguments, **named)
+            finally:
+                self._depth -= 1
+
+        return counted
+
+
+def memory_mb() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def study_with(n: int, storage: BaseStorage, sampler: BaseSampler, space: SearchSpace) -> optuna.Study:
+    """A study of finished random trials."""
+    study = optuna.create_study(sampler=sampler, storage=storage)
+    study.add_trials(history(space, n))
+    return study
+
+
+def measure(n: int, kind: str, asks: int) -> tuple[float, float, float, float]:
+    """Seconds of the first suggestion and of the median further one, and the memory gained by the first and by all."""
+    space = SearchSpace(distributions(KIND, D))
+    with tempfile.TemporaryDirectory() as folder:
+        storage: BaseStorage = InMemoryStorage() if kind == "memory" else RDBStorage(f"sqlite:///{folder}/study.db")
+        study = study_with(n, storage, samplers(["ours"], space)["ours"], space)
+        rng = np.random.default_rng(1)
+        seconds, memory = [], [memory_mb()]
+        for _ in range(1 + asks):
+            started = time.process_time()
+            trial = study.ask(space.distributions)
+            seconds.append(time.process_time() - started)
+            study.tell(trial, objective(trial.params, space, rng))
+            memory.append(memory_mb())
+    return seconds[0], float(np.median(seconds[1:])), memory[1] - memory[0], memory[-1] - memory[0]
+
+
+def storage_calls(n: int, sampler: BaseSampler, space: SearchSpace, *, trials: int = 5) -> dict[str, float]:
+    """Calls of the storage per trial."""
+    storage = CountingStorage()
+    study = study_with(n, storage, sampler, space)
+    rng = np.random.default_rng(1)
+    storage.calls.clear()
+    for _ in range(trials):
+        trial = study.ask(space.distributions)
+        study.tell(trial, objective(trial.params, space, rng))
+    return {name: count / trials for name, count in storage.calls.items()}
+
+
+def print_calls(n: int) -> None:
+    """The table of calls."""
+    space = SearchSpace(distributions(KIND, D))
+    ours = storage_calls(n, samplers(["ours"], space)["ours"], space)
+    random = storage_calls(n, RandomSampler(seed=0), space)
+    print("\n| call of the storage, per trial | ours | RandomSampler |\n|---|---|---|")
+    for name in sorted(ours.keys() | random.keys(), key=lambda name: -ours.get(name, 0.0)):
+        print(f"| `{name}` | {ours.get(name, 0.0):.0f} | {random.get(name, 0.0):.0f} |")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", nargs="+", type=int, default=[1000, 10000])
+    parser.add_argument("--storages", nargs="+", choices=STORAGES, default=list(STORAGES))
+    parser.add_argument("--asks", type=int, default=5)
+    parser.add_argument("--one-row", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")  # of experimental features
+    torch.set_num_threads(1)
+    if options.one_row:
+        (n,), (kind,) = options.trials, options.storages
+        first, steady, once, gained = measure(n, kind, options.asks)
+        print(f"| {n} | {kind} | {1e3 * first:.0f} | {1e3 * steady:.0f} | {once:.0f} | {gained:.0f} |", flush=True)
+        return
+    print("| trials | storage | first, ms | steady, ms | memory after the first, MB | after all, MB |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for kind in options.storages:
+        for n in options.trials:
+            command = [sys.executable, __file__, "--one-row", "--asks", str(options.asks)]
+            subprocess.run([*command, "--trials", str(n), "--storages", kind], check=True)
+    print_calls(min(options.trials))
+
+
+if __name__ == "__main__":
+    main()
