@@ -14,6 +14,7 @@ import optuna
 from numpy.typing import NDArray
 
 from llm_prior_bo import CategoricalBelief, NumericBelief, PriorAnswer, Region
+from llm_prior_bo.elicitation import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +90,7 @@ def belief_table(answer: PriorAnswer, *, notes_length: int = 400) -> str:
     confidence = f"  confidence that the optimum lies in {where} at all: {answer.confidence:.0%}"
     notes = textwrap.shorten(answer.notes, notes_length, placeholder=" ...")
     wrapped = textwrap.wrap(notes, WIDTH, initial_indent="  notes: ", subsequent_indent="         ")
-    return "\n".join([*blocks, "", confidence, *wrapped])
+    return printable("\n".join([*blocks, "", confidence, *wrapped]), keep="\n")  # a model's words do nothing here
 
 
 def _region_block(answer: PriorAnswer, region: Region, *, share: float) -> str:

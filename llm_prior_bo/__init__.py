@@ -29,8 +29,12 @@ from llm_prior_bo.elicitation import (
     ReplayElicitor,
     StudyContext,
 )
+from llm_prior_bo.elicitation.blinding import BlindedElicitor
+from llm_prior_bo.elicitation.spending import SpendingLimit
+from llm_prior_bo.ledger import CalibrationLedger
 from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
+from llm_prior_bo.refresh import RefreshPolicy
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
@@ -38,7 +42,9 @@ from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlindedElicitor",
     "BoundedLossDecay",
+    "CalibrationLedger",
     "CategoricalBelief",
     "ConstantDecay",
     "Correlation",
@@ -59,9 +65,11 @@ __all__ = [
     "PriorAnswer",
     "PriorMean",
     "RecordingElicitor",
+    "RefreshPolicy",
     "Region",
     "ReplayElicitor",
     "SearchSpace",
+    "SpendingLimit",
     "StudyContext",
     "TrustGate",
     "UniformPrior",

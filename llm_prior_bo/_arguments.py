@@ -12,6 +12,8 @@ from llm_prior_bo.elicitation.elicitor import Elicitor
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.priors import OptimumPrior
+from llm_prior_bo.priors.base import own_space
+from llm_prior_bo.refresh import RefreshPolicy
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.trust import TrustGate
 
@@ -23,7 +25,7 @@ def resolve_space(
     space = given if given is None or isinstance(given, SearchSpace) else SearchSpace(given)
     if prior is None:
         return space
-    own: SearchSpace | None = getattr(prior, "space", None)
+    own = own_space(prior)
     space = space or own
     if space is None or space != (own or space) or len(space) != prior.dim:
         raise ConfigurationError(
@@ -50,6 +52,7 @@ _KINDS: dict[type, str] = {
     OptimumPrior: "an OptimumPrior, e.g. build_prior(answer, space)",
     TrustGate: "an object with a method weigh, e.g. EvidenceTrust()",
     PriorMean: "a PriorMean, e.g. PriorMean()",
+    RefreshPolicy: "a RefreshPolicy, e.g. RefreshPolicy(every=20)",
     BaseSampler: "an Optuna sampler, e.g. RandomSampler()",
 }
 
@@ -73,6 +76,13 @@ def check_numbers(**numbers: object) -> None:
     for name, value in numbers.items():
         if value is not None and not (isinstance(value, int | float | np.number) and value >= 0):
             raise ConfigurationError(f"Expected {name} >= 0, got {value!r}.")
+
+
+def check_choices(**choices: tuple[object, tuple[str, ...]]) -> None:
+    """Every argument is one of the words that are allowed for it."""
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ConfigurationError(f"Expected {name} to be one of {list(allowed)}, got {value!r}.")
 
 
 def check_shares(**shares: object) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_prior_bo.elicitation.elicitor import Elicitation, Usage
+from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.remarks import remarks
+from llm_prior_bo.elicitation.spending import Usage
 from llm_prior_bo.persistence import FailureRecord, load_elicitations, load_failures
 from llm_prior_bo.trial_records import Suggestion, read_suggestion
 
@@ -29,26 +31,45 @@ class StudyStatistics:
     suggestions: dict[int, Suggestion]
 
     @property
+    def usage(self) -> Usage:
+        """What all questions have used up, answered or not: requests, tokens, cost, seconds; `None` where unknown."""
+        return Usage.total([*(e.usage for e in self.elicitations), *(f.usage for f in self.failures)])
+
+    @property
     def cost_usd(self) -> float | None:
         """Known cost of all questions, answered or not; `None` if nothing is known."""
-        return _sum_known([*(e.cost_usd for e in self.elicitations), *(f.usage.cost_usd for f in self.failures)])
+        return self.usage.cost_usd
 
     @property
     def tokens(self) -> int | None:
         """Known prompt and completion tokens of all questions, answered or not; `None` if nothing is known."""
-        records: list[Elicitation | Usage] = [*self.elicitations, *(failure.usage for failure in self.failures)]
-        total = _sum_known([n for record in records for n in (record.prompt_tokens, record.completion_tokens)])
-        return None if total is None else int(total)
+        known = [n for n in (self.usage.prompt_tokens, self.usage.completion_tokens) if n is not None]
+        return sum(known) if known else None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever answered has to say to people, one text an answer; escaped, so it can be shown."""
+        return tuple(remarks(elicitation.answer) for elicitation in self.elicitations)
 
     def trace(self) -> list[dict[str, Any]]:
         """What the prior did at every trial, one row each, as for a table.
 
         Returns:
             Rows with `trial`, `phase`, `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
-            (without the prior), `prior_score` (what the prior added), `log_prior`, `prior_coefficients`, and, where
-            a gate spoke, `trust`, `region_weights` and `bayes_factors`, else `None`.
+            (without the prior), `prior_score` (what the prior added), `log_prior`, `success_probability` (`None` before
+            any trial has failed), `prior_coefficients`, and, where a gate spoke, `trust`, `region_weights` and
+            `bayes_factors`, else `None`.
         """
-        told = ("phase", "n", "exponent", "loss_bound", "log_acquisition", "prior_score", "log_prior")
+        told = (
+            "phase",
+            "n",
+            "exponent",
+            "loss_bound",
+            "log_acquisition",
+            "prior_score",
+            "log_prior",
+            "success_probability",
+        )
         weighed = ("trust", "region_weights", "bayes_factors")
         return [
             {"trial": number}
@@ -64,6 +85,9 @@ class StudyStatistics:
             "n_elicitations": len(self.elicitations),
             "cost_usd": self.cost_usd,
             "tokens": self.tokens,
+            "n_calls": self.usage.n_calls,
+            "latency_s": self.usage.latency_s,
+            "remarks": list(self.remarks),
             "repairs": [repair for elicitation in self.elicitations for repair in elicitation.repairs],
             "failures": [asdict(failure) for failure in self.failures],
             "suggestions": {number: asdict(suggestion) for number, suggestion in self.suggestions.items()},
@@ -82,8 +106,3 @@ def study_statistics(study: Study) -> StudyStatistics:
         failures=tuple(load_failures(study)),
         suggestions={number: suggestion for number, suggestion in records.items() if suggestion is not None},
     )
-
-
-def _sum_known(values: list[float | None] | list[int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

@@ -14,7 +14,8 @@ Errors say what was expected, what came and what to do::
     LLMPriorWarning (UserWarning)
     ├── ElicitationWarning                     the study goes on without an (up-to-date) answer
     ├── RepairedAnswerWarning                  an answer was usable only after repairs
-    └── SurrogateWarning                       the model could not be fitted; a fallback was used
+    ├── SurrogateWarning                       the model could not be fitted; a fallback was used
+    └── IndependentSamplingWarning             a parameter is not suggested together with the others
 """
 
 from __future__ import annotations
@@ -76,3 +77,7 @@ class RepairedAnswerWarning(LLMPriorWarning):
 
 class SurrogateWarning(LLMPriorWarning):
     """The surrogate could not be fitted; a fallback was used."""
+
+
+class IndependentSamplingWarning(LLMPriorWarning):
+    """A parameter is sampled on its own instead of together with the others."""

@@ -18,12 +18,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import optuna
+from optuna.storages import BaseStorage
 from pydantic import TypeAdapter, ValidationError
 
 from llm_prior_bo.elicitation.elicitor import Elicitation, Usage
-from llm_prior_bo.elicitation.redact import redact
+from llm_prior_bo.elicitation.redact import printable, redact
 from llm_prior_bo.elicitation.repair import validate_answer
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, PersistenceError
 from llm_prior_bo.space import SearchSpace
@@ -48,12 +50,14 @@ class FailureRecord:
         reason: What happened, without secrets.
         created_at: ISO 8601 time, UTC.
         usage: What asking in vain has used up.
+        n_finished: Trials with a value when it was asked.
     """
 
     trial_number: int
     reason: str
     created_at: str = ""
     usage: Usage = field(default_factory=Usage)
+    n_finished: int = 0
 
 
 _FAILURE: TypeAdapter[FailureRecord] = TypeAdapter(FailureRecord)
@@ -81,7 +85,7 @@ def load_elicitations(study: optuna.Study, *, space: SearchSpace | None = None) 
     """
     found: dict[tuple[int, int], tuple[tuple[str, str], Elicitation]] = {}
     for text in _read(study, "elicitation"):
-        elicitation = _elicitation(text, space)
+        elicitation = _elicitation(study, text, space)
         if elicitation is None:
             continue
         question = (elicitation.trial_number, elicitation.answer_index)
@@ -91,7 +95,9 @@ def load_elicitations(study: optuna.Study, *, space: SearchSpace | None = None) 
     return tuple(found[question][1] for question in sorted(found))
 
 
-def save_failure(study: optuna.Study, trial_number: int, reason: str, *, usage: Usage | None = None) -> bool:
+def save_failure(
+    study: optuna.Study, trial_number: int, reason: str, *, usage: Usage | None = None, n_finished: int = 0
+) -> bool:
     """Note in the study that a question went unanswered.
 
     Args:
@@ -99,12 +105,14 @@ def save_failure(study: optuna.Study, trial_number: int, reason: str, *, usage: 
         trial_number: Number of the trial for which was asked.
         reason: What happened; secrets are masked.
         usage: What asking in vain has used up, as `UnansweredError` has it.
+        n_finished: Trials with a value when it was asked.
 
     Returns:
         Whether it was written; if not, a warning has said why.
     """
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
-    record = FailureRecord(trial_number, redact(reason)[:_MAX_REASON_CHARACTERS], created_at, usage or Usage())
+    text = printable(redact(reason))[:_MAX_REASON_CHARACTERS]
+    record = FailureRecord(trial_number, text, created_at, usage or Usage(), n_finished)
     return _write(study, "failure", trial_number, json.dumps(asdict(record), sort_keys=True))
 
 
@@ -115,11 +123,11 @@ def load_failures(study: optuna.Study) -> tuple[FailureRecord, ...]:
         try:
             records.append(_FAILURE.validate_json(text))
         except ValidationError:
-            _warn("A note about an unanswered question, kept in the study, cannot be read and is ignored.")
+            _warn_once(study, "A note about an unanswered question, kept in the study, cannot be read and is ignored.")
     return tuple(sorted(records, key=lambda record: (record.trial_number, record.created_at, record.reason)))
 
 
-def _elicitation(text: str, space: SearchSpace | None) -> Elicitation | None:
+def _elicitation(study: optuna.Study, text: str, space: SearchSpace | None) -> Elicitation | None:
     """A stored record, read as what it is: input from whoever can write to the storage."""
     try:
         elicitation = Elicitation.from_json(text)
@@ -127,7 +135,7 @@ def _elicitation(text: str, space: SearchSpace | None) -> Elicitation | None:
             return elicitation
         answer, repairs = validate_answer(elicitation.answer, space)
     except (PersistenceError, AnswerError) as error:
-        _warn(f"An answer kept in the study cannot be used and is ignored: {error}")
+        _warn_once(study, f"An answer kept in the study cannot be used and is ignored: {error}")
         return None
     # What was repaired when the answer was stored is in `repairs` already.
     new = tuple(sentence for sentence in repairs if sentence not in elicitation.repairs)
@@ -161,7 +169,7 @@ def _read(study: optuna.Study, kind: str) -> Iterator[str]:
         return
     chunks: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     for key, value in attributes.items():
-        place = _place(key, kind)
+        place = _place(study, key, kind)
         if place is not None and isinstance(value, str):
             digest, index, count = place
             chunks[digest, count][index] = value
@@ -172,19 +180,20 @@ def _read(study: optuna.Study, kind: str) -> Iterator[str]:
             if _digest(text) == digest:
                 yield text
             else:
-                _warn("A record kept in the study is damaged and is ignored.")
+                _warn_once(study, "A record kept in the study is damaged and is ignored.")
 
 
-def _place(key: str, kind: str) -> tuple[str, int, int] | None:
+def _place(study: optuna.Study, key: str, kind: str) -> tuple[str, int, int] | None:
     """Digest, index and count from a key of ours; `None` for other keys."""
     start = f"{_PREFIX}:{kind}:"
     if not key.startswith(start):
         return None
     parts = key.removeprefix(start).split(":")
     if parts[0] != str(FORMAT_VERSION):
-        _warn(
+        _warn_once(
+            study,
             f"A record in the study has format version {parts[0]!r}, this package reads {FORMAT_VERSION}; it is "
-            "ignored. Use the version of llm_prior_bo that wrote it."
+            "ignored. Use the version of llm_prior_bo that wrote it.",
         )
         return None
     try:
@@ -198,5 +207,16 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_said: WeakKeyDictionary[BaseStorage, set[tuple[int, str]]] = WeakKeyDictionary()
+"""What was said about which study: records are read again and again, and stay as they are."""
+
+
+def _warn_once(study: optuna.Study, message: str) -> None:
+    said = _said.setdefault(study._storage, set())
+    if (study._study_id, message) not in said:
+        said.add((study._study_id, message))
+        _warn(message)
+
+
 def _warn(message: str) -> None:
-    warnings.warn(message, ElicitationWarning, stacklevel=4)
+    warnings.warn(printable(message), ElicitationWarning, stacklevel=4)

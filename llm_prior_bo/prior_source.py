@@ -1,11 +1,13 @@
 """Where the prior of a study comes from: a density given by the user, or answers that are stored in the study.
 
-Among workers the lowest-numbered trial that has not passed this point asks; the others wait for its answer. Trial
-numbers are unique on every storage, so no further coordination is needed (`docs/design.md`, many workers).
+Among workers the lowest-numbered trial that has not passed this point asks. For the first answer the others wait; when
+it is asked again they go on with what they have. Trial numbers are unique on every storage, so no further coordination
+is needed (`docs/design.md`, many workers).
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import warnings
@@ -16,17 +18,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from optuna.distributions import BaseDistribution
+from optuna.logging import get_logger
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from llm_prior_bo.beliefs import Belief, pool_beliefs
 from llm_prior_bo.build_prior import build_prior
-from llm_prior_bo.elicitation.context import StudyContext
-from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, Usage
-from llm_prior_bo.elicitation.redact import redact
+from llm_prior_bo.elicitation.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
+from llm_prior_bo.elicitation.elicitor import BudgetedElicitor, Elicitation, Elicitor
+from llm_prior_bo.elicitation.insights import StudyInsights
+from llm_prior_bo.elicitation.redact import printable, redact
+from llm_prior_bo.elicitation.remarks import guesses_at_bounds, remarks
+from llm_prior_bo.elicitation.spending import SpendingLimit, Usage
 from llm_prior_bo.errors import (
     AnswerError,
     ConfigurationError,
-    ElicitationError,
     ElicitationWarning,
     LLMPriorError,
     RepairedAnswerWarning,
@@ -39,11 +45,16 @@ from llm_prior_bo.persistence import (
     save_failure,
 )
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior, pool_priors
+from llm_prior_bo.refresh import RefreshPolicy, RefreshReason
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trial_records import is_own
+from llm_prior_bo.study_progress import study_progress
+from llm_prior_bo.trial_records import is_asking, is_own, mark_asking
 
 if TYPE_CHECKING:
     from optuna import Study
+
+LearnInsights = Callable[[RefreshReason, Sequence[Belief], Sequence[Sequence[Elicitation]]], StudyInsights | None]
+"""What the surrogate has learned: from the reason to ask again, the beliefs so far and the answers behind each."""
 
 POLL_SECONDS = 0.2
 """How often a worker looks whether the answer it waits for is there."""
@@ -52,13 +63,16 @@ POLL_SECONDS = 0.2
 class PriorSource(Protocol):
     """Gives the prior of a study over any space of its parameters."""
 
-    def prepare(self, study: Study, trial: FrozenTrial, space: SearchSpace | None) -> None:
+    def prepare(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+    ) -> None:
         """Called once at the start of every trial: the moment to ask, if an answer is wanted.
 
         Args:
             study: The study.
             trial: The trial that starts.
             space: All parameters that are known, `None` before the first trial of a study without a given space.
+            learn: Tells a later question what the surrogate has learned; called only if one is asked.
         """
         ...
 
@@ -66,8 +80,8 @@ class PriorSource(Protocol):
         """The prior over `space` now; uniform where nothing is known. Never asks and never raises."""
         ...
 
-    def shown(self, study: Study) -> frozenset[int]:
-        """Numbers of the trials that whoever wrote the prior had seen: they are no evidence for or against it."""
+    def beliefs(self, study: Study, space: SearchSpace) -> tuple[Belief, ...]:
+        """The same as one belief for each time somebody was asked, oldest first; at least one."""
         ...
 
 
@@ -83,7 +97,9 @@ class GivenPrior:
     prior: OptimumPrior
     space: SearchSpace
 
-    def prepare(self, study: Study, trial: FrozenTrial, space: SearchSpace | None) -> None:
+    def prepare(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+    ) -> None:
         """Nothing to prepare."""
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:  # noqa: ARG002 - part of the protocol
@@ -92,9 +108,9 @@ class GivenPrior:
             return self.prior
         return _restricted(self.prior, space) if isinstance(self.prior, MixturePrior) else UniformPrior(space)
 
-    def shown(self, study: Study) -> frozenset[int]:  # noqa: ARG002 - part of the protocol
-        """None: the density was there before the study."""
-        return frozenset()
+    def beliefs(self, study: Study, space: SearchSpace) -> tuple[Belief, ...]:
+        """One: the density was there before the study."""
+        return (Belief(self.current(study, space)),)
 
 
 @dataclass
@@ -102,20 +118,22 @@ class _Memory:
     """What this process knows of one study."""
 
     answers: list[Elicitation] = field(default_factory=list)
-    priors: dict[SearchSpace, OptimumPrior] = field(default_factory=dict)
+    beliefs: dict[SearchSpace, tuple[Belief, ...]] = field(default_factory=dict)
     gave_up: bool = False
 
 
 @dataclass
 class ElicitedPrior:
-    """Answers asked for once, stored in the study, and shared by all its workers.
+    """Answers stored in the study and shared by all its workers: asked for once, and again where a policy says so.
 
     Args:
         elicitor: Who is asked.
         n_answers: How many answers are pooled.
         max_context_trials: How many trials of each kind the context may show.
         patience: Seconds to wait for another worker's answer before going on without one.
-        budget_usd: Ask no more once the known cost of this study's questions reaches this.
+        max_prompt_tokens: Size that a question is shortened to if it is longer.
+        limit: Hard limits of what this study's questions may use up; `None`: none.
+        refresh: When to ask again; `None`: never.
         build: Turns an answer and a space into a density.
     """
 
@@ -123,7 +141,9 @@ class ElicitedPrior:
     n_answers: int = 1
     max_context_trials: int = 10
     patience: float = 150.0
-    budget_usd: float | None = None
+    max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
+    limit: SpendingLimit | None = None
+    refresh: RefreshPolicy | None = None
     build: Callable[..., OptimumPrior] = build_prior
     # By the storage itself, not its id, which another study's storage may have later.
     _memories: WeakKeyDictionary[BaseStorage, dict[int, _Memory]] = field(default_factory=WeakKeyDictionary, repr=False)
@@ -136,9 +156,14 @@ class ElicitedPrior:
         """With an empty memory."""
         self.__dict__.update(state, _memories=WeakKeyDictionary())
 
-    def prepare(self, study: Study, trial: FrozenTrial, space: SearchSpace | None) -> None:
-        """Ask, or wait for the worker that does, unless an answer is there or asking failed before."""
-        if space is None or self._is_settled(study):
+    def prepare(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+    ) -> None:
+        """Ask, or wait for the worker that does, unless that has been done before; ask again if it is due."""
+        if space is None:
+            return
+        if self._is_settled(study):
+            self._ask_again_if_due(study, trial, space, learn)
             return
         known_failures = load_failures(study)
         if not self._is_first(study, trial):
@@ -150,25 +175,58 @@ class ElicitedPrior:
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:
         """The pooled density of the stored answers over `space`, uniform if there is none."""
-        answers = self._answers(study)
-        priors = self._memory(study).priors
-        if not answers:
-            return UniformPrior(space)
-        if space not in priors:
-            priors[space] = self._build(answers, space)
-        return priors[space]
+        return pool_beliefs(self.beliefs(study, space))
 
-    def shown(self, study: Study) -> frozenset[int]:
-        """Numbers of the trials that one of the answers was shown."""
-        return frozenset(number for answer in self._answers(study) for number in answer.trials_shown)
+    def beliefs(self, study: Study, space: SearchSpace) -> tuple[Belief, ...]:
+        """One belief for each question that was answered; a uniform one if there is none."""
+        questions = self._questions(self._answers(study))
+        if not questions:
+            return (Belief(UniformPrior(space)),)
+        beliefs = self._memory(study).beliefs
+        if space not in beliefs:
+            beliefs[space] = tuple(self._belief(answers, space) for answers in questions)
+        return beliefs[space]
 
-    def _build(self, answers: list[Elicitation], space: SearchSpace) -> OptimumPrior:
+    def _ask_again_if_due(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace, learn: LearnInsights | None
+    ) -> None:
+        """Ask again without making anyone wait: the other workers go on with the answers that they have."""
+        if self.refresh is None or self._due(study, space) is None:
+            return
+        # In this order: a worker stores its answer before it steps aside, so it is either seen here or there.
+        if not self._is_first(study, trial) or self._somebody_asks(study, trial):
+            return
+        with _asking:
+            reason = self._due(study, space)
+            if reason is not None:
+                mark_asking(study, trial)
+                self._ask(study, trial, space, reason=reason, learn=learn)
+
+    def _due(self, study: Study, space: SearchSpace) -> RefreshReason | None:
+        assert self.refresh is not None
+        answers, failures = self._answers(study, fresh=True), load_failures(study)
+        asked_for = {answer.trial_number for answer in answers} | {failure.trial_number for failure in failures}
+        if len(asked_for) >= self.refresh.max_elicitations:
+            return None  # before the trials are looked at, for there may be thousands
+        return self.refresh.due(study_progress(study, answers, failures, space))
+
+    def _questions(self, answers: Sequence[Elicitation]) -> list[list[Elicitation]]:
+        """The answers by question. A first question that two workers asked by mishap counts once."""
+        groups = [list(group) for _, group in itertools.groupby(answers, key=lambda answer: answer.trial_number)]
+        return [group[: self.n_answers] for i, group in enumerate(groups) if i == 0 or group[0].reason]
+
+    def _belief(self, answers: Sequence[Elicitation], space: SearchSpace) -> Belief:
+        prior: OptimumPrior
         try:
-            prior = pool_priors([self.build(elicitation.answer, space) for elicitation in answers])
+            prior = pool_priors([self.build(answer.answer, space) for answer in answers])
         except LLMPriorError as error:
             _warn(f"Expected a stored answer that fits the search space, got: {error}")
-            return UniformPrior(space)
-        return UniformPrior(space) if prior.is_uniform else prior
+            prior = UniformPrior(space)
+        return Belief(
+            prior=UniformPrior(space) if prior.is_uniform else prior,
+            known=frozenset(number for answer in answers for number in answer.trials_shown),
+            trial_number=answers[0].trial_number,
+        )
 
     def _memory(self, study: Study) -> _Memory:
         return self._memories.setdefault(study._storage, {}).setdefault(study._study_id, _Memory())
@@ -180,11 +238,10 @@ class ElicitedPrior:
         """Stored answers; read from the storage until all are there, then from memory."""
         memory = self._memory(study)
         if fresh or len(memory.answers) < self.n_answers:
-            # The first ones: the order is the same for every reader, so all workers agree.
-            stored = list(load_elicitations(study))[: self.n_answers]
+            stored = list(load_elicitations(study))  # in the same order for every reader, so all workers agree
             # Fewer than in memory: the storage did not take them.
             if len(stored) >= len(memory.answers) and stored != memory.answers:
-                memory.answers, memory.priors = stored, {}
+                memory.answers, memory.beliefs = stored, {}
         return memory.answers
 
     def _is_first(self, study: Study, trial: FrozenTrial) -> bool:
@@ -197,6 +254,11 @@ class ElicitedPrior:
         if trial.state != TrialState.RUNNING or is_own(trial) or started is None:
             return False
         return (datetime.now() - started).total_seconds() < self.patience
+
+    def _somebody_asks(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether the worker of a later trial is asking: this one may have been enqueued long before it started."""
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        return any(self._may_ask(other) and is_asking(other) and other.number != trial.number for other in trials)
 
     def _wait(self, study: Study, trial: FrozenTrial, known_failures: tuple[FailureRecord, ...]) -> None:
         """Wait until another worker has an answer or none, is dead, or patience is at an end."""
@@ -221,48 +283,81 @@ class ElicitedPrior:
             "without a prior, later ones use the answer once it is there."
         )
 
-    def _ask(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> None:
-        """Ask and store; every failure ends in one warning and a study without a prior."""
+    def _ask(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        *,
+        reason: RefreshReason | None = None,
+        learn: LearnInsights | None = None,
+    ) -> None:
+        """Ask and store; every failure ends in one warning and a study that goes on with what it has."""
+        n_finished, answered = 0, []
         try:
+            insights = self._insights(study, space, reason, learn)
             context = StudyContext.from_study(
-                study, space, max_context_trials=self.max_context_trials, trial_number=trial.number
+                study,
+                space,
+                max_context_trials=self.max_context_trials,
+                trial_number=trial.number,
+                insights=insights,
+                max_prompt_tokens=self.max_prompt_tokens,
             )
+            n_finished = context.n_finished
             for index in range(self.n_answers):
-                self._check_budget(study)
-                self._keep(study, self.elicitor.elicit(replace(context, answer_index=index)))
-        except (AnswerError, ConfigurationError):
-            raise  # what a person supplied does not fit: that is for the person to mend, now
-        except Exception as error:  # whatever else an elicitor raises must not stop a study
-            self._give_up(study, trial, error)
+                answer = self._elicit(study, replace(context, answer_index=index))
+                answered.append(
+                    replace(answer, reason=reason or "", n_finished=n_finished, space_fingerprint=space.fingerprint)
+                )
+                self._keep(study, answered[-1])
+        except Exception as error:
+            if reason is None and isinstance(error, AnswerError | ConfigurationError):
+                raise  # what a person supplied does not fit: that is for the person to mend, now
+            self._give_up(study, trial, error, n_finished)  # whatever else an elicitor raises must not stop a study
+        for answer in answered:
+            _announce(answer, space)
         # Not where the answer is kept: where warnings are errors, this one must not be taken for a failure to answer.
-        _warn_of_repairs(self._memory(study).answers)
+        _warn_of_repairs(answered)
+
+    def _insights(
+        self, study: Study, space: SearchSpace, reason: RefreshReason | None, learn: LearnInsights | None
+    ) -> StudyInsights | None:
+        if reason is None or learn is None:
+            return None
+        return learn(reason, self.beliefs(study, space), self._questions(self._answers(study)))
 
     def _keep(self, study: Study, elicitation: Elicitation) -> None:
         """Store an answer, and keep it in memory for the case that the storage does not take it."""
         save_elicitation(study, elicitation)
         memory = self._memory(study)
-        memory.answers, memory.priors = [*memory.answers, elicitation], {}
+        memory.answers, memory.beliefs = [*memory.answers, elicitation], {}
 
-    def _check_budget(self, study: Study) -> None:
-        costs = [elicitation.cost_usd for elicitation in load_elicitations(study) or self._memory(study).answers]
-        costs += [failure.usage.cost_usd for failure in load_failures(study)]
-        spent = sum(cost or 0.0 for cost in costs)
-        if self.budget_usd is not None and spent >= self.budget_usd:
-            raise ElicitationError(f"Expected to spend at most {self.budget_usd} USD, spent {spent} already.")
+    def _elicit(self, study: Study, context: StudyContext) -> Elicitation:
+        """One answer, if what the study's questions have used up so far allows it, in whatever process."""
+        answers = load_elicitations(study) or self._memory(study).answers
+        spent = Usage.total([record.usage for record in (*answers, *load_failures(study))])
+        if self.limit is not None:
+            self.limit.check(spent)
+        if isinstance(self.elicitor, BudgetedElicitor):
+            return self.elicitor.elicit(context, spent=spent)
+        return self.elicitor.elicit(context)
 
-    def _give_up(self, study: Study, trial: FrozenTrial, error: Exception) -> None:
+    def _give_up(self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int) -> None:
         self._memory(study).gave_up = True
         reason = str(error)
         if not isinstance(error, LLMPriorError):  # the name of a strange error says more than its text
             reason = redact(f"Expected an answer from {type(self.elicitor).__name__}, got {error!r}.")
         usage = getattr(error, "usage", None)
-        save_failure(study, trial.number, reason, usage=usage if isinstance(usage, Usage) else None)
+        known = usage if isinstance(usage, Usage) else None
+        save_failure(study, trial.number, reason, usage=known, n_finished=n_finished)
         has_some = bool(self._answers(study, fresh=True))
         _warn(f"{reason} {'The study goes on with the answers it has.' if has_some else _NO_PRIOR}")
 
 
 _NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
 _asking = threading.RLock()
+_log = get_logger(f"optuna.{__name__}")  # below Optuna's own, whose level and handlers the user knows
 
 
 def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
@@ -293,11 +388,24 @@ def _restricted(prior: MixturePrior, space: SearchSpace) -> OptimumPrior:
     return MixturePrior(space, regions, prior.weights, prior.uniform_weight)
 
 
+def _announce(answer: Elicitation, space: SearchSpace) -> None:
+    """Tell the user in Optuna's log that there is an answer, and what it says to people."""
+    at_bounds = guesses_at_bounds(answer.answer, space)
+    hint = f" Best guesses at a bound, where a wider range may be better: {', '.join(at_bounds)}." if at_bounds else ""
+    notes = remarks(answer.answer)
+    _log.info(
+        f"{printable(answer.model or 'The elicitor')} answered for trial {answer.trial_number} with "
+        f"{len(answer.answer.regions)} region{'s' if len(answer.answer.regions) > 1 else ''}.{hint}"
+        f"{f' It remarks: {notes}' if notes else ''}"
+    )
+
+
 def _warn_of_repairs(answers: Sequence[Elicitation]) -> None:
     repairs = [repair for answer in answers for repair in answer.repairs]
     if repairs:
-        warnings.warn(f"The answer was repaired: {'; '.join(repairs)}", RepairedAnswerWarning, stacklevel=2)
+        text = printable(f"The answer was repaired: {'; '.join(repairs)}")
+        warnings.warn(text, RepairedAnswerWarning, stacklevel=2)
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, ElicitationWarning, stacklevel=2)
+    warnings.warn(printable(message), ElicitationWarning, stacklevel=2)

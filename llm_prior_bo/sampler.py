@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.search_space import intersection_search_space
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
 from llm_prior_bo._arguments import (
+    check_choices,
     check_counts,
     check_exactly_one,
     check_kinds,
@@ -23,38 +24,47 @@ from llm_prior_bo._arguments import (
     resolve_space,
 )
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.acquisition import prior_weighted
-from llm_prior_bo.decay import DecaySchedule, bind_decay, check_decay, exponent_at, loss_bound
+from llm_prior_bo.beliefs import Belief, pool_beliefs, weigh_beliefs
+from llm_prior_bo.build_prior import build_prior
+from llm_prior_bo.decay import DecaySchedule, check_decay
 from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
-from llm_prior_bo.elicitation.elicitor import Elicitor, LLMElicitor
-from llm_prior_bo.errors import SearchSpaceError
-from llm_prior_bo.log_acquisition import log_acquisition
-from llm_prior_bo.optimize import optimize_acquisition, perturbed, value_at
+from llm_prior_bo.elicitation.blinding import BlindedElicitor
+from llm_prior_bo.elicitation.context import DEFAULT_MAX_PROMPT_TOKENS
+from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, LLMElicitor
+from llm_prior_bo.elicitation.insights import StudyInsights
+from llm_prior_bo.elicitation.spending import SpendingLimit
+from llm_prior_bo.engine import Engine
+from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
+from llm_prior_bo.feasibility import FeasibilityModel, fit_feasibility, keep_away, likely_to_finish
+from llm_prior_bo.found_space import FoundSpace
+from llm_prior_bo.independent import IndependentWarnings, why_independent
+from llm_prior_bo.learned import learned_insights
 from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
+from llm_prior_bo.refresh import RefreshPolicy, RefreshReason
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.startup import startup_point, startup_slot
-from llm_prior_bo.surrogate import Hyperparameters, Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.surrogate import fit_surrogate
+from llm_prior_bo.training_data import PrunedTrials, TrainingData
 from llm_prior_bo.trial_records import (
     Suggestion,
     abandon,
-    is_own,
+    mark_failed,
     mark_started,
     publish_suggestion,
     read_suggestion,
+    started_here,
 )
-from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate, incumbents
+from llm_prior_bo.trust import EvidenceTrust, TrustGate
 
 if TYPE_CHECKING:
     from optuna import Study
 
 N_STARTUP_WITH_PRIOR = 5
 N_STARTUP_WITHOUT_PRIOR = 10
-N_PRIOR_STARTS = 128
-N_INCUMBENTS = 5
-N_OPTIMA = 32
+LATER_ANSWERS_AGE = 2
+"""A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
 DEFAULT_PRIOR_MEAN = PriorMean()
 DEFAULT_TRUST = EvidenceTrust()
 
@@ -62,11 +72,11 @@ DEFAULT_TRUST = EvidenceTrust()
 class LLMPriorSampler(BaseSampler):
     """Bayesian optimisation with a language model's belief about where the optimum is.
 
-    The model is asked once per study for a density over the optimum's place. Most of the first trials are drawn from
-    it. After them a Gaussian process is fitted, the density is weighed against what it has learned (`EvidenceTrust`),
-    and enters its mean as far as the data support it (`PriorMean`); on request it is also multiplied into the
-    acquisition function with a decaying exponent (piBO: Hvarfner et al., ICLR 2022). No failure of the language model
-    stops a study: it ends in one warning and plain Bayesian optimisation.
+    The model is asked for a density over the optimum's place, once per study, and again where `refresh` says so. Most
+    of the first trials are drawn from it. After them a Gaussian process is fitted, the density is weighed against what
+    it has learned (`EvidenceTrust`), and enters its mean as far as the data support it (`PriorMean`); on request it is
+    also multiplied into the acquisition function with a decaying exponent (piBO: Hvarfner et al., ICLR 2022). No
+    failure of the language model stops a study: it ends in one warning and plain Bayesian optimisation.
 
     The answer is stored in the study, so workers that share its storage and later sessions do not ask again.
 
@@ -81,8 +91,8 @@ class LLMPriorSampler(BaseSampler):
         elicitor: Who is asked instead: a recorded answer (`ReplayElicitor`), one by hand (`FixedElicitor`), your own.
         prior: A density by hand, nobody is asked; over `search_space`, or its own space.
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
-            prior, and parameters that are not active in a trial are modelled too. Without it, the space is the
-            intersection of the finished trials' parameters, as with Optuna's own relative samplers.
+            prior. Without it, the space is what the trials ask for: a parameter is modelled together with the others
+            as soon as all trials, or two of them, have asked for it (`FoundSpace`).
         prior_mean: How the density enters the surrogate's mean, with a weight that the data set (`PriorMean`); `None`
             leaves it out.
         decay: Number of this study's finished trials -> exponent with which the density is multiplied into the
@@ -93,13 +103,28 @@ class LLMPriorSampler(BaseSampler):
             first. `None`: 5 with a prior, 10 while there is none.
         outside_share: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the prior, so
             that there is something to compare it with. They come last.
+        feasibility: Learn from failed trials where trials fail, and multiply the probability that a trial finishes
+            into the acquisition function (`fit_feasibility`). It does nothing until a trial has failed.
         temperature: Sampling temperature of the language model.
         timeout: Seconds for one request.
         max_retries: How often one answer is asked for again (bad answer, rate limit, time-out).
         max_context_trials: How many best, recent and failed trials the model may see.
-        n_answers: Answers to ask for; their densities are pooled with equal weights.
-        budget_usd: Ask no more once the known cost of this study's answers has reached this; `None`: no limit.
+        n_answers: Answers to ask for, each in another wording; their densities are pooled with equal weights.
+        interval_coverage: Probability, in (0, 1), with which an interval that is stated as one of 80 % holds the
+            optimum's value: language models are over-confident. `CalibrationLedger` fits it to past studies.
+        refresh: When to ask again (`RefreshPolicy`); `None`: never. A later question shows what the study has learned,
+            its answer is weighed on later trials only, and its best guess is tried at once.
+        budget_usd: Hard limit of what this study's questions may cost, kept before every request; `None`: no limit.
+            Where a price is unknown, tokens count at a high one (`SpendingLimit`), unless `budget_tokens` is given.
+        budget_tokens: The same in tokens, sent and received.
+        requests_per_minute: Most requests of this process in a minute; `None`: no limit.
+        max_prompt_tokens: Size that a question is shortened to, trials first, if it is longer.
+        blinded: Ask with neutral names and without descriptions, to see how much of an answer is memory.
+        pruned: "avoid": pruned trials are places not to go again. "last_value": the surrogate learns from their last
+            intermediate values too, as no better than the median of the finished trials.
         independent_sampler: For parameters outside the common space that the prior has no opinion on; random if `None`.
+        warn_independent_sampling: Whether an `IndependentSamplingWarning` says, once a parameter, why it is sampled on
+            its own.
         seed: Seed of all randomness; the same seed and the same answer give the same trials.
 
     Raises:
@@ -119,13 +144,22 @@ class LLMPriorSampler(BaseSampler):
         trust: TrustGate | None = DEFAULT_TRUST,
         n_startup_trials: int | None = None,
         outside_share: float = 0.2,
+        feasibility: bool = True,
         temperature: float = 0.3,
         timeout: float = 30.0,
         max_retries: int = 3,
         max_context_trials: int = 10,
         n_answers: int = 1,
+        interval_coverage: float = 0.5,
+        refresh: RefreshPolicy | None = None,
         budget_usd: float | None = None,
+        budget_tokens: int | None = None,
+        requests_per_minute: float | None = None,
+        max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
+        blinded: bool = False,
+        pruned: PrunedTrials = "avoid",
         independent_sampler: BaseSampler | None = None,
+        warn_independent_sampling: bool = True,
         seed: int | None = None,
     ) -> None:
         check_exactly_one(model=model, elicitor=elicitor, prior=prior)
@@ -133,37 +167,57 @@ class LLMPriorSampler(BaseSampler):
         check_kinds(
             trust=(trust, TrustGate),
             prior_mean=(prior_mean, PriorMean),
+            refresh=(refresh, RefreshPolicy),
             independent_sampler=(independent_sampler, BaseSampler),
         )
         check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
-        check_counts(n_answers=n_answers, least=1)
-        check_shares(outside_share=outside_share)
-        check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd)
+        check_counts(n_answers=n_answers, max_prompt_tokens=max_prompt_tokens, least=1)
+        check_choices(pruned=(pruned, get_args(PrunedTrials)))
+        check_shares(outside_share=outside_share, interval_coverage=interval_coverage)
+        check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd, budget_tokens=budget_tokens)
         self._search_space = resolve_space(search_space, prior)
-        self._decay = None if decay is None else check_decay(decay)
-        self._prior_mean = prior_mean
-        self._trust = trust
+        self._engine = Engine(trust=trust, prior_mean=prior_mean, decay=None if decay is None else check_decay(decay))
         self._n_startup_trials = n_startup_trials
         self._outside_share = outside_share
+        self._feasibility = bool(feasibility)
         if model is not None:
-            elicitor = LLMElicitor(model, temperature=temperature, timeout=timeout, max_retries=max_retries)
+            elicitor = LLMElicitor(
+                model,
+                temperature=temperature,
+                timeout=timeout,
+                max_retries=max_retries,
+                limit=SpendingLimit(budget_usd, budget_tokens),
+                requests_per_minute=requests_per_minute,
+            )
+        longest = getattr(elicitor, "longest_seconds", timeout * (max_retries + 1))
+        if elicitor is not None and blinded:
+            elicitor = BlindedElicitor(elicitor)
         self._source: PriorSource
         if elicitor is not None:
             self._source = ElicitedPrior(
                 elicitor=elicitor,
                 n_answers=n_answers,
                 max_context_trials=max_context_trials,
-                patience=max(60.0, timeout * (max_retries + 1) * n_answers),
-                budget_usd=budget_usd,
+                patience=max(60.0, longest * n_answers),
+                limit=SpendingLimit(budget_usd, budget_tokens),
+                refresh=refresh,
+                max_prompt_tokens=max_prompt_tokens,
+                build=partial(build_prior, interval_coverage=interval_coverage),
             )
         else:
             assert prior is not None
+            if refresh is not None:
+                raise ConfigurationError(
+                    "Expected refresh= together with model= or elicitor=, got it with prior=; nobody can be asked "
+                    "again for a density by hand."
+                )
             assert self._search_space is not None
             self._source = GivenPrior(prior, self._search_space)
+        self._pruned = pruned
         self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
+        self._independent_warnings = IndependentWarnings(warn_independent_sampling)
         self._design_seed = _entropy(seed)
         self._trial_seed = self._design_seed
-        self._warm_start: tuple[SearchSpace, Hyperparameters] | None = None
 
     # Optuna's interface ------------------------------------------------------------------------------------------
 
@@ -175,7 +229,8 @@ class LLMPriorSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Ask for an answer if one is due, then mark the trial as this study's own."""
         try:
-            self._source.prepare(study, trial, known_space(study, self._search_space))
+            space = known_space(study, self._search_space)
+            self._source.prepare(study, trial, space, learn=partial(self._learn, study, trial))
         except BaseException:  # an answer that does not fit, or a person's interrupt
             abandon(study, trial)
             raise
@@ -187,15 +242,12 @@ class LLMPriorSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,  # noqa: ARG002 - Optuna's signature
     ) -> dict[str, BaseDistribution]:
-        """The given search space, else the parameters that all finished trials share; single-valued ones left out."""
+        """The given search space, else what enough trials have asked for; single-valued parameters are left out."""
         if isinstance(self._source, GivenPrior):
             return dict(self._source.space.distributions)  # all: the density is over these very columns
-        if self._search_space is not None:
-            distributions = self._search_space.distributions
-        else:
-            # Not Optuna's incremental class: it would mix up studies that have one id in different storages.
-            distributions = intersection_search_space(study.get_trials(deepcopy=False))
-        return {name: distribution for name, distribution in distributions.items() if not distribution.single()}
+        if self._search_space is None:
+            return _found_space(study).modelled
+        return {name: d for name, d in self._search_space.distributions.items() if not d.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -205,12 +257,27 @@ class LLMPriorSampler(BaseSampler):
             return {}
         space = SearchSpace(search_space)
         with isolated_torch(self._seed(trial, "relative")):
-            prior = self._source.current(study, space)
-            data = TrainingData.from_study(study, space, trial=trial)
+            beliefs = self._source.beliefs(study, space)
+            prior = pool_beliefs(beliefs)
+            data = TrainingData.from_study(
+                study, space, trial=trial, shun_failed=not self._feasibility, use_pruned=self._pruned
+            )
+            feasibility = fit_feasibility(data, space) if self._feasibility else None
+            data = keep_away(data, feasibility)
             if data.n < self._n_startup(prior) or data.n == 0:
-                suggestion = self._from_design(study, trial, space, prior)
+                suggestion = self._from_design(study, trial, space, prior, feasibility)
+            elif beliefs[-1].trial_number == trial.number:
+                suggestion = self._from_latest_answer(study, space, beliefs[-1].prior)
             else:
-                suggestion = self._from_acquisition(study, trial, space, prior, data)
+                suggestion = self._engine.suggest(
+                    space,
+                    beliefs,
+                    data,
+                    feasibility,
+                    n=_n_evidence(study),
+                    age=_age(study, beliefs),
+                    seed=self._seed(trial, "acquisition"),
+                )
         publish_suggestion(study, trial, suggestion)
         return suggestion.params
 
@@ -221,12 +288,16 @@ class LLMPriorSampler(BaseSampler):
         space = SearchSpace({param_name: param_distribution})
         with isolated_torch(self._seed(trial, param_name)):
             prior = self._conditional_prior(study, trial, space)
-            if not prior.is_uniform:
-                return space.decode(prior.sample(1, generator=_generator(torch.initial_seed()))[0])[param_name]
+            draw = prior.sample(1, generator=_generator(torch.initial_seed()))[0]
+        self._warn_independent(study, trial, space, prior)
+        if not prior.is_uniform:
+            return space.decode(draw)[param_name]
         return self._independent_sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Pass on to the independent sampler."""
+        """Mark a failed trial as one whose worker is alive, and pass on to the independent sampler."""
+        if state == TrialState.FAIL:
+            mark_failed(study, trial)
         self._independent_sampler.after_trial(study, trial, state, values)
 
     def get_statistics(self, study: Study) -> StudyStatistics:
@@ -235,7 +306,14 @@ class LLMPriorSampler(BaseSampler):
 
     # One suggestion ----------------------------------------------------------------------------------------------
 
-    def _from_design(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
+    def _from_design(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        prior: OptimumPrior,
+        feasibility: FeasibilityModel | None,
+    ) -> Suggestion:
         slot = startup_slot(study, trial)
         n_startup = self._n_startup(prior)
         x = startup_point(
@@ -246,9 +324,22 @@ class LLMPriorSampler(BaseSampler):
             seed=self._design_seed,
             space=space,
         )
+        if feasibility is not None:
+            x = likely_to_finish(x, prior, feasibility, seed=self._seed(trial, "feasibility"))
         return Suggestion(
-            params=space.decode(x), phase="startup", n=_n_evidence(study), slot=slot, log_prior=float(prior.log_prob(x))
+            params=space.decode(x),
+            phase="startup",
+            n=_n_evidence(study),
+            slot=slot,
+            log_prior=float(prior.log_prob(x)),
+            success_probability=_success(feasibility, x),
         )
+
+    def _from_latest_answer(self, study: Study, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
+        """The best guess of an answer that has just come: an answer is worth most at once."""
+        x = prior.mode()
+        log_prior = float(prior.log_prob(x))
+        return Suggestion(params=space.decode(x), phase="refresh", n=_n_evidence(study), log_prior=log_prior)
 
     def _n_startup(self, prior: OptimumPrior) -> int:
         """Size of the start-up design: fewer trials where a prior says where to look."""
@@ -256,62 +347,26 @@ class LLMPriorSampler(BaseSampler):
             return self._n_startup_trials
         return N_STARTUP_WITHOUT_PRIOR if prior.is_uniform else N_STARTUP_WITH_PRIOR
 
-    def _from_acquisition(
-        self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior, data: TrainingData
-    ) -> Suggestion:
-        seed = self._seed(trial, "acquisition")
-        surrogate = self._fit(data, space)
-        evidence = self._weigh(prior, surrogate, study, data, seed)
-        prior = evidence.prior
-        n = _n_evidence(study)
-        believing, coefficients = self._with_prior_mean(surrogate, evidence, n)
-        exponent = 0.0 if self._decay is None else exponent_at(bind_decay(self._decay, prior), n)
-        base = log_acquisition(believing, pending=data.pending, seed=seed)
-        acquisition = prior_weighted(base, prior, exponent=exponent)
-        rng = np.random.default_rng(seed)
-        best = incumbents(surrogate, N_INCUMBENTS)
-        starts = torch.cat([_starts(prior, best, space, rng), evidence.optima[:N_OPTIMA]])
-        x, value = optimize_acquisition(acquisition, space, starts=starts, incumbents=best[:2], rng=rng)
-        log_prior = float(prior.log_prob(x))
-        without_prior = value - exponent * log_prior
-        if any(coefficients):
-            plain = log_acquisition(surrogate, pending=data.pending, seed=seed)
-            without_prior = value_at(plain, x)
-        return Suggestion(
-            params=space.decode(x),
-            phase="model",
-            n=n,
-            exponent=exponent,
-            log_acquisition=without_prior,
-            log_prior=log_prior,
-            prior_score=value - without_prior,
-            prior_coefficients=coefficients,
-            loss_bound=None if self._decay is None else loss_bound(exponent, prior),
-            details=evidence.details(),
-        )
-
-    def _with_prior_mean(self, surrogate: Surrogate, evidence: Evidence, n: int) -> tuple[Surrogate, tuple[float, ...]]:
-        """The surrogate that expects less of implausible places, and how much less."""
-        if self._prior_mean is None:
-            return surrogate, ()
-        return self._prior_mean.apply(surrogate, evidence.prior, trust=evidence.kept, n=n)
-
-    def _weigh(
-        self, prior: OptimumPrior, surrogate: Surrogate, study: Study, data: TrainingData, seed: int
-    ) -> Evidence:
-        """What the evidence leaves of the prior; trials that the language model was shown are none."""
-        if self._trust is None:
-            return Evidence(prior=prior, optima=data.X[:0])
-        shown = self._source.shown(study)
-        rows = [i for i, number in enumerate(data.numbers) if number in shown]
-        reference = surrogate.given(rows) if rows else None
-        return self._trust.weigh(prior, surrogate, reference=reference, seed=seed)
-
-    def _fit(self, data: TrainingData, space: SearchSpace) -> Surrogate:
-        usable = self._warm_start is not None and self._warm_start[0] == space
-        surrogate = fit_surrogate(data, space, warm_start=self._warm_start[1] if usable and self._warm_start else ())
-        self._warm_start = (space, surrogate.hyperparameters)
-        return surrogate
+    def _learn(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        reason: RefreshReason,
+        beliefs: Sequence[Belief],
+        answers: Sequence[Sequence[Elicitation]],
+    ) -> StudyInsights | None:
+        """What a later question tells of the study so far; `None` while there is nothing to fit."""
+        space = known_space(study, self._search_space)
+        seed = self._seed(trial, "insights")
+        with isolated_torch(seed):
+            if space is None:
+                return None
+            data = TrainingData.from_study(study, space, trial=trial, use_pruned=self._pruned)
+            if data.n < 2:
+                return None
+            surrogate = fit_surrogate(data, space)
+            evidence = weigh_beliefs(beliefs, surrogate, data.numbers, gate=self._engine.trust, seed=seed)
+            return learned_insights(surrogate, evidence, answers, trials=data.numbers, reason=reason, seed=seed)
 
     def _conditional_prior(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> OptimumPrior:
         """The prior of one parameter, its regions weighted by how well they explain the trial's other parameters."""
@@ -324,11 +379,31 @@ class LLMPriorSampler(BaseSampler):
         joint = self._source.current(study, known)
         if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
             return prior
+        weights = suggestion.details.get("region_weights", ())
+        if len(weights) == len(joint.weights):  # what the evidence has left of the regions
+            joint = joint.with_weights(weights, uniform_weight=max(1.0 - sum(weights), 0.0))
         try:
-            shares = joint.responsibilities(torch.as_tensor(known.encode([suggestion.params])))[0]
+            # Some of the suggested values may not be those that the trial was given: they may be enqueued.
+            point = known.encode([{**suggestion.params, **trial.params}])
+            shares = joint.responsibilities(torch.as_tensor(point))[0]
         except SearchSpaceError:  # published by a worker with other ranges, or choices that JSON does not hold
             return prior
         return prior.with_weights(shares[:-1].tolist(), uniform_weight=float(shares[-1]))
+
+    def _warn_independent(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> None:
+        """Say why a parameter is sampled on its own, and how: once in this process."""
+        suggestion = read_suggestion(trial)
+        ((name, distribution),) = space.distributions.items()
+        why = why_independent(
+            name,
+            distribution,
+            stated=None if self._search_space is None else self._search_space.distributions,
+            found=_found_space(study),
+            suggested={} if suggestion is None else suggestion.params,
+        )
+        random = f"by {type(self._independent_sampler).__name__}"
+        how = random if prior.is_uniform else "from the prior's density of it alone"
+        self._independent_warnings.warn(study.study_name, name, how=how, why=why)
 
     def _seed(self, trial: FrozenTrial, purpose: str) -> int:
         """A seed for one purpose in one trial: it does not depend on what other trials or workers drew."""
@@ -336,16 +411,27 @@ class LLMPriorSampler(BaseSampler):
         return int(sequence.generate_state(1)[0])
 
 
-def _starts(prior: OptimumPrior, best: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
-    """Start points for the acquisition's maximisation: draws from the prior and points near the incumbents."""
-    draws = prior.sample(N_PRIOR_STARTS, generator=_generator(int(rng.integers(2**31))))
-    near = [perturbed(best, space, n_each=20, scale=scale, rng=rng) for scale in (0.02, 0.1)]
-    return torch.cat([draws, *near])
+def _success(feasibility: FeasibilityModel | None, x: Tensor) -> float | None:
+    return None if feasibility is None else float(feasibility.probability(x))
 
 
 def _n_evidence(study: Study) -> int:
     """Finished trials of this study's own, without those added from elsewhere and without failed ones."""
-    return sum(is_own(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    return sum(started_here(study, trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+def _age(study: Study, beliefs: Sequence[Belief]) -> int:
+    """Finished trials of this study's own that the beliefs have seen pass; those since a later answer count double."""
+    if len(beliefs) == 1:
+        return _n_evidence(study)
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    since = sum(started_here(study, trial) and trial.number >= beliefs[-1].trial_number for trial in trials)
+    return max(LATER_ANSWERS_AGE * since, 1)
+
+
+def _found_space(study: Study) -> FoundSpace:
+    """What the trials of all of a pruner's brackets have asked for."""
+    return FoundSpace.of(study._storage.get_all_trials(study._study_id, deepcopy=False))
 
 
 def _generator(seed: int) -> torch.Generator:

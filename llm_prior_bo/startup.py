@@ -11,7 +11,7 @@ from torch import Tensor
 
 from llm_prior_bo.priors import OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trial_records import is_own, read_suggestion
+from llm_prior_bo.trial_records import is_own, read_suggestion, started_here
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -24,8 +24,11 @@ def startup_slot(study: Study, trial: FrozenTrial) -> int:
     workers that start at the same time take different positions, a position whose trial failed is not tried again, and
     none is lost to a trial whose parameters came from elsewhere.
     """
-    others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
-    taken = {suggestion.slot for other in others if (suggestion := read_suggestion(other)) is not None}
+    # Of all of a pruner's brackets, lest each of them begins with the same points.
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    others = [other for other in trials if other.number != trial.number]
+    own = [other for other in others if started_here(study, other)]
+    taken = {suggestion.slot for other in own if (suggestion := read_suggestion(other)) is not None}
     n_before = sum(_is_about_to_take_a_slot(other) for other in others if other.number < trial.number)
     free = (slot for slot in itertools.count() if slot not in taken)
     return next(itertools.islice(free, n_before, None))

@@ -31,6 +31,9 @@ def test_a_study_that_nobody_touched(study: optuna.Study) -> None:
         "n_elicitations": 0,
         "cost_usd": None,
         "tokens": None,
+        "n_calls": 0,
+        "latency_s": 0.0,
+        "remarks": [],
         "repairs": [],
         "failures": [],
         "suggestions": {},
@@ -103,6 +106,7 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
         "log_acquisition": -3.0,
         "prior_score": 1.0,
         "log_prior": 0.1,
+        "success_probability": None,
         "prior_coefficients": [0.4],
         **told,
     }

@@ -29,6 +29,7 @@ PUBLIC_NAMES = {
     "OptimumPrior",
     "PowerDecay",
     "PriorAnswer",
+    "RefreshPolicy",
     "Region",
     "ReplayElicitor",
     "SearchSpace",

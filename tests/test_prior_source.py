@@ -43,7 +43,7 @@ from llm_prior_bo import (
     prior_source,
 )
 from llm_prior_bo.elicitation import CompletionError, FunctionClient, UnansweredError
-from llm_prior_bo.elicitation.elicitor import Usage
+from llm_prior_bo.elicitation.spending import SpendingLimit, Usage
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, RepairedAnswerWarning
 from llm_prior_bo.persistence import load_elicitations, load_failures, save_elicitation, save_failure
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, known_space
@@ -525,24 +525,45 @@ class TestSeveralAnswers:
         assert isinstance(source.current(study, SPACE), MixturePrior)
 
 
-class TestShown:
-    """Trials that an answer was written in sight of are no evidence for it."""
+class TestBeliefs:
+    """One for each question; trials that an answer was written in sight of are no evidence for it."""
 
     def test_a_prior_by_hand_was_there_before(self) -> None:
         source = GivenPrior(build_prior(ANSWER, SPACE), SPACE)
         study = optuna.create_study(sampler=sampler_of(Counting()))
         study.optimize(objective, n_trials=2)
-        assert source.shown(study) == frozenset()
+        (belief,) = source.beliefs(study, SPACE)
+        assert belief.prior is source.prior
+        assert belief.known == frozenset()
 
-    def test_without_an_answer_nothing_was_shown(self) -> None:
-        assert source_of(Counting()).shown(study_in()) == frozenset()
+    def test_without_an_answer_there_is_one_without_an_opinion(self) -> None:
+        (belief,) = source_of(Counting()).beliefs(study_in(), SPACE)
+        assert belief.prior.is_uniform
+        assert belief.known == frozenset()
 
-    def test_those_of_every_answer(self) -> None:
+    def test_answers_to_one_question_are_one_belief(self) -> None:
         study = study_in()
         for index, shown in enumerate([(0, 3), (3, 5), (8,)]):
             save_elicitation(study, Elicitation(ANSWER, answer_index=index, trials_shown=shown))
-        assert source_of(Counting(), n_answers=2).shown(study) == {0, 3, 5}  # the third is not used
-        assert source_of(Counting(), n_answers=3).shown(study) == {0, 3, 5, 8}
+        for n_answers, known in ((2, {0, 3, 5}), (3, {0, 3, 5, 8})):  # of two, the third is not used
+            (belief,) = source_of(Counting(), n_answers=n_answers).beliefs(study, SPACE)
+            assert belief.known == known
+            assert isinstance(belief.prior, MixturePrior)
+            assert len(belief.prior.regions) == n_answers
+
+    def test_a_later_question_is_another_belief(self) -> None:
+        study = study_in()
+        save_elicitation(study, Elicitation(ANSWER))
+        save_elicitation(study, Elicitation(ANSWER, trial_number=7, trials_shown=(0, 1, 6), reason="every"))
+        first, second = source_of(Counting()).beliefs(study, SPACE)
+        assert (first.trial_number, second.trial_number) == (0, 7)
+        assert second.known == {0, 1, 6}
+
+    def test_a_first_question_asked_twice_by_mishap_counts_once(self) -> None:
+        study = study_in()
+        for number in (0, 1):
+            save_elicitation(study, Elicitation(ANSWER, trial_number=number))
+        assert len(source_of(Counting()).beliefs(study, SPACE)) == 1
 
     def test_what_a_model_was_told_in_a_study(self) -> None:
         """Without a space it is asked once a trial has finished, and sees that trial."""
@@ -552,26 +573,48 @@ class TestShown:
             study = optuna.create_study(sampler=sampler_of(elicitor, search_space=None))
             study.optimize(objective, n_trials=3)
             assert isinstance(study.sampler, LLMPriorSampler)
-            assert study.sampler._source.shown(study) == expected
+            (belief,) = study.sampler._source.beliefs(study, SPACE)
+            assert belief.known == expected
 
 
 class TestBudget:
     def test_it_ends_the_questions(self) -> None:
         study, elicitor = study_in(), Counting(cost_usd=0.5)
-        with pytest.warns(ElicitationWarning, match=r"at most 1.0 USD, spent 1.0 already.*with the answers it has"):
-            source_of(elicitor, n_answers=5, budget_usd=1.0).prepare(study, start(study), SPACE)
+        with pytest.warns(ElicitationWarning, match=r"at most 1.0 USD, spent 1 already.*with the answers it has"):
+            source_of(elicitor, n_answers=5, limit=SpendingLimit(1.0)).prepare(study, start(study), SPACE)
         assert len(elicitor.asked) == 2
 
-    def test_unknown_cost_is_no_cost(self) -> None:
+    def test_where_neither_cost_nor_tokens_are_known_nothing_counts(self) -> None:
         study, elicitor = study_in(), Counting(cost_usd=None)
-        source_of(elicitor, n_answers=3, budget_usd=0.01).prepare(study, start(study), SPACE)
+        source_of(elicitor, n_answers=3, limit=SpendingLimit(0.01)).prepare(study, start(study), SPACE)
         assert len(elicitor.asked) == 3
+
+    def test_tokens_of_an_unknown_price_count(self) -> None:
+        study = study_in()
+        save_failure(study, 0, "no usable answer", usage=Usage(600, 400, None, n_calls=1, unpriced_tokens=1000))
+        with pytest.warns(ElicitationWarning, match="1,000 tokens have no known price"):
+            source_of(Counting(), limit=SpendingLimit(0.1)).prepare(study, start(study), SPACE)
+
+    def test_an_elicitor_with_limits_is_told_what_the_study_has_used_up(self) -> None:
+        told: list[Usage] = []
+
+        class Budgeted(Counting):
+            limit = None
+
+            def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
+                told.append(spent or Usage())
+                return super().elicit(context)
+
+        study = study_in()
+        save_failure(study, 0, "no usable answer", usage=Usage(10, 5, 0.25, n_calls=2))
+        source_of(Budgeted(cost_usd=0.5), n_answers=2).prepare(study, start(study), SPACE)
+        assert [(usage.cost_usd, usage.n_calls) for usage in told] == [(0.25, 2), (0.75, 3)]
 
     def test_questions_in_vain_cost_too(self) -> None:
         study, elicitor = study_in(), Counting()
         save_failure(study, 0, "no usable answer", usage=Usage(1000, 500, 2.0))
-        with pytest.warns(ElicitationWarning, match="spent 2.0 already"):
-            source_of(elicitor, budget_usd=1.0).prepare(study, start(study), SPACE)
+        with pytest.warns(ElicitationWarning, match="spent 2 already"):
+            source_of(elicitor, limit=SpendingLimit(1.0)).prepare(study, start(study), SPACE)
         assert elicitor.asked == []
 
 
@@ -596,7 +639,7 @@ class TestStorage:
     def test_the_budget_holds_there_too(self) -> None:
         elicitor = Counting(cost_usd=1.0)
         study = study_in(Refusing(), sampler=sampler_of(elicitor, n_answers=3, budget_usd=2.0))
-        with pytest.warns(ElicitationWarning, match="spent 2.0 already"):
+        with pytest.warns(ElicitationWarning, match="spent 2 already"):
             study.optimize(objective, n_trials=1)
         assert len(elicitor.asked) == 2
 

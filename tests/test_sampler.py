@@ -42,10 +42,15 @@ from llm_prior_bo import (
     build_prior,
     prior_weighted,
 )
-from llm_prior_bo import sampler as sampler_module
+from llm_prior_bo import engine as engine_module
 from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.elicitation import FunctionClient
-from llm_prior_bo.errors import ConfigurationError, ElicitationWarning, SearchSpaceError
+from llm_prior_bo.errors import (
+    ConfigurationError,
+    ElicitationWarning,
+    IndependentSamplingWarning,
+    SearchSpaceError,
+)
 from llm_prior_bo.optimize import optimize_acquisition
 from llm_prior_bo.persistence import save_elicitation
 from llm_prior_bo.surrogate import Surrogate
@@ -154,12 +159,16 @@ class TestSpaces:
 
     def test_ranges_that_change_between_trials(self) -> None:
         study = optuna.create_study(sampler=asked(PriorAnswer.by_hand(numeric={"x": (0.5, 0.2, 0.8)})))
-        for low, high in ((0, 1), (0, 5), (3, 4), (-9, 0)):
-            study.optimize(lambda t, low=low, high=high: t.suggest_float("x", low, high), n_trials=3)  # type: ignore[misc]
+        ranges = [(low, high) for low, high in ((0, 1), (0, 5), (3, 4), (-9, 0)) for _ in range(3)]
+        with pytest.warns(IndependentSamplingWarning, match="'x' is sampled independently .* was suggested out of"):
+            study.optimize(lambda t: t.suggest_float("x", *ranges[t.number]), n_trials=12)
         assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
 
     def test_a_range_narrower_than_the_given_space(self) -> None:
-        study = run(asked(search_space=SPACE), 5, lambda t: t.suggest_float("x", 0.0, 0.1) + t.suggest_float("y", 0, 1))
+        with pytest.warns(IndependentSamplingWarning, match="'x' is sampled independently .* was suggested out of"):
+            study = run(
+                asked(search_space=SPACE), 5, lambda t: t.suggest_float("x", 0.0, 0.1) + t.suggest_float("y", 0, 1)
+            )
         assert all(trial.params["x"] <= 0.1 for trial in study.trials)
 
     def test_choices_that_only_memory_holds(self) -> None:
@@ -197,7 +206,9 @@ class TestConditional:
         study = optuna.create_study(sampler=asked(self.ANSWER, n_startup_trials=100))
         study.enqueue_trial({"kind": "a", "depth": 0.0})
         study.enqueue_trial({"kind": "b", "width": 0.0})
-        study.optimize(tree, n_trials=30)
+        words = "(depth.* the prior's density|width.* by RandomSampler).*: 1 of"
+        with pytest.warns(IndependentSamplingWarning, match=words):
+            study.optimize(tree, n_trials=30)
         depths = [t.params["depth"] for t in study.trials[2:] if "depth" in t.params]
         widths = [t.params["width"] for t in study.trials[2:] if "width" in t.params]
         assert np.mean(np.abs(np.array(depths) - 0.9) < 0.1) > 0.7
@@ -209,8 +220,8 @@ class TestConditional:
                 assert arguments[2] == "width"
                 return 1.0
 
-        study = optuna.create_study(sampler=asked(self.ANSWER, independent_sampler=Ones()))
-        study.add_trial(  # so that all parameters are known from the start
+        study = optuna.create_study(sampler=asked(self.ANSWER, independent_sampler=Ones(), n_startup_trials=100))
+        study.add_trial(  # so that all parameters are known from the start, and all but one are modelled
             optuna.trial.create_trial(
                 params={"kind": "a", "depth": 0.5, "width": 0.5},
                 distributions={
@@ -222,11 +233,10 @@ class TestConditional:
             )
         )
         study.enqueue_trial({"kind": "a", "depth": 0.0})
-        study.enqueue_trial({"kind": "b", "width": 0.0})
-        study.optimize(tree, n_trials=12)
-        widths = [t.params["width"] for t in study.trials[3:] if "width" in t.params]
-        assert widths
-        assert set(widths) == {1.0}
+        study.enqueue_trial({"kind": "b"})
+        with pytest.warns(IndependentSamplingWarning, match="'width' .* by Ones: 1 of the 2 finished trials"):
+            study.optimize(tree, n_trials=2)
+        assert study.trials[2].params == {"kind": "b", "width": 1.0}
 
     def test_by_the_region_that_the_rest_of_the_trial_lies_in(self) -> None:
         """Two regions tie `kind` and `z` together; a trial with one `kind` gets the `z` that goes with it."""
@@ -248,7 +258,8 @@ class TestConditional:
         study = optuna.create_study(sampler=sampler)
         # An answer about more parameters than the space: as if `z` had been found later.
         save_elicitation(study, Elicitation(answer))
-        study.optimize(lambda t: len(t.suggest_categorical("kind", ["a", "b"])) + t.suggest_float("z", 0, 1), 40)
+        with pytest.warns(IndependentSamplingWarning, match="'z' .* the given search space does not have it"):
+            study.optimize(lambda t: len(t.suggest_categorical("kind", ["a", "b"])) + t.suggest_float("z", 0, 1), 40)
         fits = [(t.params["z"] > 0.5) == (t.params["kind"] == "b") for t in study.trials]
         assert np.mean(fits) > 0.85
 
@@ -551,7 +562,7 @@ class TestPrior:
             used.append(prior)
             return prior_weighted(base, prior, exponent=exponent)
 
-        monkeypatch.setattr(sampler_module, "prior_weighted", spy)
+        monkeypatch.setattr(engine_module, "prior_weighted", spy)
         study = run(pibo(trust=gate), 5)
         assert [prior for prior, _ in gate.seen] == [PRIOR, PRIOR]
         assert [len(surrogate.X) for _, surrogate in gate.seen] == [3, 4]
@@ -650,7 +661,7 @@ class TestTrust:
             seen.append(starts)
             return optimize_acquisition(*arguments, starts=starts, **options)
 
-        monkeypatch.setattr(sampler_module, "optimize_acquisition", spy)
+        monkeypatch.setattr(engine_module, "optimize_acquisition", spy)
         run(pibo(trust=Pointing()), 4)
         rows = {tuple(row) for row in seen[0].tolist()}
         kept = [tuple(row) in rows for row in optima.tolist()]
