@@ -11,7 +11,7 @@ BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers format docs clean
+.PHONY: help demo test workers check lint types layers format docs clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,11 @@ help:  ## what there is to make
 demo: $(VENV)/.installed-examples  ## tune a small network, offline, on a recorded answer
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.installed-dev  ## all tests but the slow ones
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+test: $(VENV)/.installed-dev  ## all tests but the slow ones, in two processes
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(PYTEST_FLAGS)
+
+workers: $(VENV)/.installed-dev  ## the tests with many processes, slow ones too; PostgreSQL's if it is installed
+	@$(BIN)/python -m pytest tests/workers $(PYTEST_FLAGS)
 
 check: lint types layers  ## lint, format, types, layers
 

@@ -57,6 +57,7 @@ from llm_prior_bo.trial_records import (
     started_here,
 )
 from llm_prior_bo.trust import EvidenceTrust, TrustGate
+from llm_prior_bo.turns import turn
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -256,7 +257,7 @@ class LLMPriorSampler(BaseSampler):
         if not search_space:
             return {}
         space = SearchSpace(search_space)
-        with isolated_torch(self._seed(trial, "relative")):
+        with turn(study, trial), isolated_torch(self._seed(trial, "relative")):
             beliefs = self._source.beliefs(study, space)
             prior = pool_beliefs(beliefs)
             data = TrainingData.from_study(
@@ -278,7 +279,7 @@ class LLMPriorSampler(BaseSampler):
                     age=_age(study, beliefs),
                     seed=self._seed(trial, "acquisition"),
                 )
-        publish_suggestion(study, trial, suggestion)
+            publish_suggestion(study, trial, suggestion)
         return suggestion.params
 
     def sample_independent(

@@ -1,0 +1,181 @@
+"""Many workers on one study: is anything lost or done twice, and what does it cost not to have the latest results?
+
+    python benchmarks/workers.py counts --out counts.md
+    python benchmarks/workers.py regret --out regret.jsonl --processes 2
+    python benchmarks/workers.py report regret.jsonl
+
+`counts` starts real processes on every storage that is there, on this machine, with a fake language model; it runs the
+very workers of `tests/workers/`. `regret` simulates asynchronous workers in one process: each asks for a suggestion as
+soon as its trial has finished, and trials take times drawn from an exponential distribution. So the figures do not
+depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from llm_prior_bo.benchmark import Task, get_method, get_problem, make_prior, read_records, run_tasks
+
+PROBLEMS = ("branin", "hartmann6", "mixed")
+PRIORS = ("weak", "uniform")
+N_WORKERS = (1, 8)
+CHECKPOINTS = (10, 20, 40)
+
+
+def run_asynchronously(task: Task) -> dict[str, Any]:
+    """One study with workers that do not wait for each other; `task.method` is "METHOD@WORKERS".
+
+    Returns:
+        `regret`: that of the best of the trials finished so far, in the order in which they finish.
+    """
+    method, n_workers = task.method.split("@")
+    problem = get_problem(task.problem)
+    prior = make_prior(task.prior, problem, task.seed)
+    sampler = get_method(method)(prior, problem.distributions, task.seed, task.n_trials)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
+    values = []
+    for trial in _in_order_of_finish(study, problem.distributions, int(n_workers), task):
+        values.append(problem.evaluate(trial.params))
+        study.tell(trial, values[-1])
+    return {"regret": (np.minimum.accumulate(values) - problem.optimal_value).tolist()}
+
+
+def _in_order_of_finish(
+    study: optuna.Study, distributions: Mapping[str, Any], n_workers: int, task: Task
+) -> Iterator[optuna.Trial]:
+    """Trials as they finish; a worker begins its next one when the caller has told the value of its last."""
+    rng = np.random.default_rng([task.seed, n_workers])
+    running: list[tuple[float, int, optuna.Trial]] = []
+    now = 0.0
+    for i in range(task.n_trials):
+        if len(running) == n_workers:
+            now, _, finished = heapq.heappop(running)
+            yield finished
+        heapq.heappush(running, (now + rng.exponential(), i, study.ask(dict(distributions))))
+    while running:
+        yield heapq.heappop(running)[2]
+
+
+def regret(out: Path, *, n_seeds: int, n_trials: int, n_processes: int, problems: Sequence[str]) -> None:
+    """Run all studies that are not in `out` yet."""
+    tasks = [
+        Task(problem, prior, f"default@{n_workers}", seed, n_trials)
+        for problem, prior, n_workers, seed in itertools.product(problems, PRIORS, N_WORKERS, range(n_seeds))
+    ]
+    started = time.monotonic()
+    run_tasks(
+        tasks,
+        out=out,
+        execute=run_asynchronously,
+        n_workers=n_processes,
+        on_record=lambda record: print(
+            f"{time.monotonic() - started:6.0f} s  {Task.of(record)} {(record['error'] or '')[-300:]}", flush=True
+        ),
+    )
+
+
+def report(path: Path) -> str:
+    """The table of regrets: median and quartiles over the seeds."""
+    records = [record for record in read_records(path) if record["error"] is None]
+    groups: dict[tuple[str, str, int], list[list[float]]] = {}
+    for record in records:
+        n_workers = int(record["method"].split("@")[1])
+        groups.setdefault((record["problem"], record["prior"], n_workers), []).append(record["regret"])
+    head = "| problem | prior | workers | seeds | " + " | ".join(f"after {n} trials" for n in CHECKPOINTS) + " |"
+    lines = [head, "|---|---|---|---|" + "---|" * len(CHECKPOINTS)]
+    for (problem, prior, n_workers), curves in sorted(groups.items()):
+        cells = [_quartiles([curve[n - 1] for curve in curves]) for n in CHECKPOINTS]
+        name = "none" if prior == "uniform" else prior
+        lines.append(f"| {problem} | {name} | {n_workers} | {len(curves)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _quartiles(values: Sequence[float]) -> str:
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{median:.3g} ({low:.2g} .. {high:.2g})"
+
+
+def counts(n_trials: int) -> Iterator[str]:
+    """The table of counts, line by line."""
+    from tests.workers.crew import Crew, answering
+    from tests.workers.places import Database, Journal, Place, proxy_of
+    from tests.workers.postgresql import PostgreSQL, missing
+    from tests.workers.worker import Asking, quick
+
+    yield "| storage | processes | questions | trials finished | lost | failed | equal | near, at a time |"
+    yield "|---|---|---|---|---|---|---|---|"
+    storages = ["SQLite", "journal file", "gRPC proxy over SQLite"]
+    storages += [] if missing() else ["PostgreSQL", "gRPC proxy over PostgreSQL"]
+    for storage, n_workers in itertools.product(storages, (8, 16)):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            place: Place = Journal(folder / "study.log")
+            if "PostgreSQL" in storage:
+                place = Database(stack.enter_context(PostgreSQL()).url)
+            elif "SQLite" in storage:
+                place = Database(f"sqlite:///{folder}/study.db")
+            if storage.startswith("gRPC"):
+                place = stack.enter_context(proxy_of(place))
+            server = stack.enter_context(answering())
+            crew = Crew(place, folder, Asking(server.url, n_startup_trials=n_workers * (n_trials - 1)))
+            stack.callback(crew.end)
+            crew.start(n_workers, n_trials=n_trials, objective=quick)
+            codes = crew.wait(timeout=1200.0)
+            if set(codes.values()) != {0}:
+                raise RuntimeError(crew.errors() or f"Expected all workers to end, got {codes}.")
+            tally = crew.tally()
+            yield (
+                f"| {storage} | {n_workers} | {len(server.requests)} | {tally.n_finished} of {n_workers * n_trials} | "
+                f"{tally.n_lost} | {tally.n_failed} | {len(tally.equal)} | {len(tally.near)} |"
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one of the commands."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    counting = commands.add_parser("counts")
+    counting.add_argument("--out", type=Path, required=True)
+    counting.add_argument("--trials", type=int, default=5, help="of every worker")
+    running = commands.add_parser("regret")
+    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--problems", nargs="+", default=list(PROBLEMS))
+    running.add_argument("--seeds", type=int, default=8)
+    running.add_argument("--trials", type=int, default=40)
+    running.add_argument("--processes", type=int, default=1)
+    commands.add_parser("report").add_argument("path", type=Path)
+    options = parser.parse_args(arguments)
+    if options.command == "counts":
+        with options.out.open("w") as file:
+            for line in counts(options.trials):
+                print(line, flush=True)
+                print(line, file=file, flush=True)
+    elif options.command == "regret":
+        regret(
+            options.out,
+            n_seeds=options.seeds,
+            n_trials=options.trials,
+            n_processes=options.processes,
+            problems=options.problems,
+        )
+    else:
+        print(report(options.path))
+
+
+if __name__ == "__main__":
+    main()
