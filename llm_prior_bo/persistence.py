@@ -131,6 +131,8 @@ def _elicitation(study: optuna.Study, text: str, space: SearchSpace | None) -> E
     """A stored record, read as what it is: input from whoever can write to the storage."""
     try:
         elicitation = Elicitation.from_json(text)
+        if not elicitation.answer.regions:
+            raise AnswerError("Expected an answer with at least one region, got one with none.")
         if space is None:
             return elicitation
         answer, repairs = validate_answer(elicitation.answer, space)

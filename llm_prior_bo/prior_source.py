@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -58,6 +57,9 @@ LearnInsights = Callable[[RefreshReason, Sequence[Belief], Sequence[Sequence[Eli
 
 POLL_SECONDS = 0.2
 """How often a worker looks whether the answer it waits for is there."""
+
+MAX_IN_VAIN = 2
+"""How many workers one waits for before it goes on without an answer."""
 
 
 class PriorSource(Protocol):
@@ -120,6 +122,8 @@ class _Memory:
     answers: list[Elicitation] = field(default_factory=list)
     beliefs: dict[SearchSpace, tuple[Belief, ...]] = field(default_factory=dict)
     gave_up: bool = False
+    dead: set[int] = field(default_factory=set)
+    """Identifiers of trials whose workers were waited for in vain."""
 
 
 @dataclass
@@ -198,8 +202,11 @@ class ElicitedPrior:
             return
         with _asking:
             reason = self._due(study, space)
-            if reason is not None:
-                mark_asking(study, trial)
+            if reason is None:
+                return
+            mark_asking(study, trial)
+            # Once more: one of the two that began at the same moment sees the other's mark.
+            if not self._somebody_asks(study, trial):
                 self._ask(study, trial, space, reason=reason, learn=learn)
 
     def _due(self, study: Study, space: SearchSpace) -> RefreshReason | None:
@@ -245,27 +252,38 @@ class ElicitedPrior:
         return memory.answers
 
     def _is_first(self, study: Study, trial: FrozenTrial) -> bool:
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)  # of all of a pruner's brackets
-        return not any(self._may_ask(other) and other.number < trial.number for other in trials)
+        return self._first(study, trial).number == trial.number
 
-    def _may_ask(self, trial: FrozenTrial) -> bool:
-        """Whether a trial's worker may still be asking; one that started too long ago is taken for dead."""
-        started = trial.datetime_start
-        if trial.state != TrialState.RUNNING or is_own(trial) or started is None:
+    def _first(self, study: Study, trial: FrozenTrial) -> FrozenTrial:
+        """The trial whose turn it is to ask: the lowest-numbered one that may be asking, else this one."""
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)  # of all of a pruner's brackets
+        before = [other for other in trials if other.number < trial.number and self._may_ask(study, other, trial)]
+        return min(before, key=lambda other: other.number, default=trial)
+
+    def _may_ask(self, study: Study, other: FrozenTrial, trial: FrozenTrial) -> bool:
+        """Whether another trial's worker may be asking; one that began long before this trial is taken for dead.
+
+        Not one that began long ago: of trials that began together none may outlive the others in anyone's eyes, or all
+        that wait would take their turn at once.
+        """
+        if other.state != TrialState.RUNNING or is_own(other) or other._trial_id in self._memory(study).dead:
             return False
-        return (datetime.now() - started).total_seconds() < self.patience
+        if other.datetime_start is None or trial.datetime_start is None:
+            return other.datetime_start is not None
+        return (trial.datetime_start - other.datetime_start).total_seconds() < self.patience
 
     def _somebody_asks(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the worker of a later trial is asking: this one may have been enqueued long before it started."""
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        return any(self._may_ask(other) and is_asking(other) and other.number != trial.number for other in trials)
+        others = (other for other in trials if other.number != trial.number and is_asking(other))
+        return any(self._may_ask(study, other, trial) for other in others)
 
     def _wait(self, study: Study, trial: FrozenTrial, known_failures: tuple[FailureRecord, ...]) -> None:
-        """Wait until another worker has an answer or none, is dead, or patience is at an end."""
-        deadline = time.monotonic() + self.patience
+        """Wait until another worker has an answer or none, or it is this one's turn, or two have kept it waiting."""
+        awaited, since, n_in_vain = -1, time.monotonic(), 0
         while True:
             # Before the records: an asker writes them before it steps aside.
-            is_first = self._is_first(study, trial)
+            first = self._first(study, trial)
             if self._is_settled(study, fresh=True):
                 return
             failures = [failure for failure in load_failures(study) if failure not in known_failures]
@@ -273,13 +291,21 @@ class ElicitedPrior:
                 self._memory(study).gave_up = True
                 _warn(f"Another worker asked: {failures[-1].reason} {_NO_PRIOR}")
                 return
-            if is_first:
+            if first.number == trial.number:
                 return
-            if time.monotonic() >= deadline:
+            if n_in_vain >= MAX_IN_VAIN:
                 break
+            if first.number != awaited:
+                awaited, since = first.number, time.monotonic()
+            if time.monotonic() - since >= self.patience:
+                # By this worker's own clock, from when it was the other one's turn: the next one has its time as well.
+                self._memory(study).dead.add(first._trial_id)
+                n_in_vain += 1
+                continue
             time.sleep(POLL_SECONDS)
+        waited = MAX_IN_VAIN * self.patience
         _warn(
-            f"Expected another worker's answer within {self.patience:g} s, got none; trial {trial.number} goes on "
+            f"Expected another worker's answer within {waited:g} s, got none; trial {trial.number} goes on "
             "without a prior, later ones use the answer once it is there."
         )
 

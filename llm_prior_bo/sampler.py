@@ -267,7 +267,7 @@ class LLMPriorSampler(BaseSampler):
             data = keep_away(data, feasibility)
             if data.n < self._n_startup(prior) or data.n == 0:
                 suggestion = self._from_design(study, trial, space, prior, feasibility)
-            elif beliefs[-1].trial_number == trial.number:
+            elif beliefs[-1].trial_number == trial.number and _is_new(beliefs[-1].prior.mode(), data):
                 suggestion = self._from_latest_answer(study, space, beliefs[-1].prior)
             else:
                 suggestion = self._engine.suggest(
@@ -410,6 +410,11 @@ class LLMPriorSampler(BaseSampler):
         """A seed for one purpose in one trial: it does not depend on what other trials or workers drew."""
         sequence = np.random.SeedSequence([self._trial_seed, trial.number, zlib.crc32(purpose.encode())])
         return int(sequence.generate_state(1)[0])
+
+
+def _is_new(x: Tensor, data: TrainingData) -> bool:
+    """Whether a point is neither evaluated nor under evaluation."""
+    return not bool((torch.cat([data.X, data.pending]) == x).all(dim=-1).any())
 
 
 def _success(feasibility: FeasibilityModel | None, x: Tensor) -> float | None:

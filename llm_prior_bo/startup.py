@@ -6,32 +6,29 @@ import itertools
 from typing import TYPE_CHECKING
 
 import torch
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from torch import Tensor
 
 from llm_prior_bo.priors import OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trial_records import is_own, read_suggestion, started_here
+from llm_prior_bo.trial_records import read_suggestion, started_here
 
 if TYPE_CHECKING:
     from optuna import Study
 
 
 def startup_slot(study: Study, trial: FrozenTrial) -> int:
-    """The position of a trial in the start-up design.
+    """The position of a trial in the start-up design: the first free one.
 
-    The first free one, leaving as many to earlier trials as there are running ones that are about to take one. So
-    workers that start at the same time take different positions, a position whose trial failed is not tried again, and
-    none is lost to a trial whose parameters came from elsewhere.
+    Workers choose one after the other (`turns`), so those that start at the same time take different positions. A
+    position whose trial failed is not tried again, and none is lost to a trial whose parameters came from elsewhere.
     """
     # Of all of a pruner's brackets, lest each of them begins with the same points.
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
     others = [other for other in trials if other.number != trial.number]
     own = [other for other in others if started_here(study, other)]
     taken = {suggestion.slot for other in own if (suggestion := read_suggestion(other)) is not None}
-    n_before = sum(_is_about_to_take_a_slot(other) for other in others if other.number < trial.number)
-    free = (slot for slot in itertools.count() if slot not in taken)
-    return next(itertools.islice(free, n_before, None))
+    return next(slot for slot in itertools.count() if slot not in taken)
 
 
 def startup_point(
@@ -63,11 +60,6 @@ def startup_point(
         outside = _generator(seed + n_inside)  # another seed: of the same one, the draws inside share their coordinates
         return UniformPrior(space).stratified_sample(n_uniform, generator=outside)[slot - n_inside]
     return prior.sample(1, generator=_generator(seed + slot))[0]
-
-
-def _is_about_to_take_a_slot(trial: FrozenTrial) -> bool:
-    started = trial.state == TrialState.RUNNING and is_own(trial)
-    return started and not trial.params and read_suggestion(trial) is None
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -44,7 +44,7 @@ def turn(study: Study, trial: FrozenTrial) -> Iterator[None]:
     """Look, choose and publish inside, as the only worker of the study.
 
     Args:
-        study: The study; a pruner's bracket view of one is fine, its brackets choose independently.
+        study: The study; a pruner's bracket view of one is fine, the workers of all brackets take turns.
         trial: The trial a suggestion is wanted for.
     """
     _take(study, trial)
@@ -74,15 +74,19 @@ def _take(study: Study, trial: FrozenTrial) -> None:
 def _choosing(study: Study, trial: FrozenTrial) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """The running trials with a raised flag: those numbered lower, and those numbered higher."""
     dead = _dead.get(study._storage, set())
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    running = _running(study)
     choosing = [other for other in running if is_choosing(other) and other._trial_id not in dead]
     return [o for o in choosing if o.number < trial.number], [o for o in choosing if o.number > trial.number]
+
+
+def _running(study: Study) -> list[FrozenTrial]:
+    return study._storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
 
 
 def _outwait(study: Study, others: Sequence[FrozenTrial]) -> None:
     """Wait until each of some trials has lowered its flag once, or is taken for dead."""
     storage = study._storage
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if others else []
+    running = _running(study) if others else []
     n_waiting = sum(read_suggestion(trial) is None for trial in running)
     for other in others:
         deadline = time.monotonic() + MAX_SECONDS
