@@ -6,7 +6,6 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo import (
@@ -38,6 +36,7 @@ from llm_prior_bo.errors import ConfigurationError, ElicitationError, Elicitatio
 from llm_prior_bo.persistence import load_elicitations, load_failures
 from llm_prior_bo.prior_source import ElicitedPrior
 from llm_prior_bo.trial_records import ASKING_KEY, Suggestion, mark_started, read_suggestion
+from tests.conftest import Open
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
 WRONG = PriorAnswer.by_hand(numeric={"x": (0.9, 0.85, 0.95)})
@@ -231,27 +230,6 @@ class TestWhatBecomesOfIt:
         with pytest.warns(ElicitationWarning, match="plain Bayesian optimisation"):
             study = run(elicitor, 9)
         assert study.trials[6].params == {"x": pytest.approx(0.3), "c": "a"}
-
-
-Open = Callable[[], BaseStorage]
-
-
-@pytest.fixture(params=["memory", "sqlite", "journal"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens one storage again and again, as several workers would."""
-    memory, opened = InMemoryStorage(), list[RDBStorage]()
-
-    def open_one() -> BaseStorage:
-        if request.param == "journal":
-            return JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
-        if request.param == "memory":
-            return memory
-        opened.append(RDBStorage(f"sqlite:///{tmp_path}/study.db"))
-        return opened[-1]
-
-    yield open_one
-    for storage in opened:
-        storage.engine.dispose()
 
 
 class TestByWhom:

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,7 @@ import pytest
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import HyperbandPruner
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from llm_prior_bo import (
@@ -48,6 +47,7 @@ from llm_prior_bo.errors import AnswerError, ElicitationWarning, RepairedAnswerW
 from llm_prior_bo.persistence import load_elicitations, load_failures, save_elicitation, save_failure
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, known_space
 from llm_prior_bo.trial_records import mark_started, read_suggestion
+from tests.conftest import Open
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)}, categorical={"c": {"b": 0.9, "a": 0.1}})
@@ -77,28 +77,6 @@ class Counting:
 @pytest.fixture(autouse=True)
 def fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prior_source, "POLL_SECONDS", 0.005)
-
-
-Open = Callable[[], BaseStorage]
-
-
-@pytest.fixture(params=["memory", "sqlite", "journal"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens one storage again and again, as several workers would."""
-    memory = InMemoryStorage()
-    opened: list[RDBStorage] = []
-
-    def open_one() -> BaseStorage:
-        if request.param == "journal":
-            return JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
-        if request.param == "memory":
-            return memory
-        opened.append(RDBStorage(f"sqlite:///{tmp_path}/study.db"))
-        return opened[-1]
-
-    yield open_one
-    for storage in opened:
-        storage.engine.dispose()
 
 
 def study_in(storage: BaseStorage | None = None, **options: Any) -> optuna.Study:
