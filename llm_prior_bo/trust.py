@@ -118,7 +118,7 @@ class EvidenceTrust:
     """
 
     n_draws: int = 256
-    n_candidates: int = 384
+    n_candidates: int = 256
     temperature: float = 1.0
     resolution: float = 0.1
     density_cap: float = 20.0
