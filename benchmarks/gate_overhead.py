@@ -27,7 +27,15 @@ from llm_prior_bo.benchmark.summary import Quartiles
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.training_data import TrainingData
 
-CASES = (("branin", 20), ("hartmann6", 20), ("hartmann6", 50), ("mixed", 20), ("mixed", 50), ("hartmann6", 100), ("hartmann6", 300))
+CASES = (
+    ("branin", 20),
+    ("hartmann6", 20),
+    ("hartmann6", 50),
+    ("mixed", 20),
+    ("mixed", 50),
+    ("hartmann6", 100),
+    ("hartmann6", 300),
+)
 
 
 def history(problem: Problem, n: int) -> list[FrozenTrial]:
