@@ -13,7 +13,7 @@ from torch import Tensor
 from llm_prior_bo.acquisition import prior_weighted
 from llm_prior_bo.beliefs import Belief, weigh_beliefs
 from llm_prior_bo.decay import DecaySchedule, bind_decay, exponent_at, loss_bound
-from llm_prior_bo.feasibility import FeasibilityModel
+from llm_prior_bo.feasibility import FeasibilityModel, success_probability
 from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.optimize import optimize_acquisition, perturbed, value_at
 from llm_prior_bo.prior_mean import PriorMean
@@ -94,7 +94,7 @@ class Engine:
             prior_score=value - without_prior,
             prior_coefficients=coefficients,
             loss_bound=None if self.decay is None else loss_bound(exponent, prior),
-            success_probability=None if feasibility is None else float(feasibility.probability(x)),
+            success_probability=success_probability(feasibility, x),
             details=evidence.details(),
         )
 

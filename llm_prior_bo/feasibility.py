@@ -119,6 +119,11 @@ def fit_feasibility(data: TrainingData, space: SearchSpace) -> FeasibilityModel 
     )
 
 
+def success_probability(feasibility: FeasibilityModel | None, x: Tensor) -> float | None:
+    """How probable it is that a trial at a point, `d`, finishes; `None` where nothing has failed."""
+    return None if feasibility is None else float(feasibility.probability(x))
+
+
 def keep_away(data: TrainingData, feasibility: FeasibilityModel | None) -> TrainingData:
     """Failed trials as pending points where the model blames their place: a further trial there would tell nothing.
 

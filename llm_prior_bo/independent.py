@@ -26,6 +26,10 @@ class IndependentWarnings:
     enabled: bool = True
     given: set[tuple[str, str]] = field(default_factory=set)
 
+    def is_silent(self, study_name: str, name: str) -> bool:
+        """Whether a parameter was warned of before, or nothing is: then no reason has to be looked for."""
+        return not self.enabled or (study_name, name) in self.given
+
     def warn(self, study_name: str, name: str, *, how: str, why: str | None) -> None:
         """Warn, unless this parameter was warned of before or there is no reason to give.
 
@@ -35,10 +39,10 @@ class IndependentWarnings:
             how: What its value comes from instead.
             why: The reason, from `why_independent`.
         """
-        if not self.enabled or why is None:
+        if why is None:
             return
         with _lock:  # threads of one process share this object
-            if (study_name, name) in self.given:
+            if self.is_silent(study_name, name):
                 return
             self.given.add((study_name, name))
         warnings.warn(

@@ -14,6 +14,7 @@ from llm_prior_bo.beliefs import pooled_shares
 from llm_prior_bo.elicitation.choices import choice_texts
 from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.elicitation.insights import NumericQuantiles, RegionReport, StudyInsights
+from llm_prior_bo.optimize import perturbed
 from llm_prior_bo.optimum_posterior import optimum_posterior
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.refresh import RefreshReason
@@ -106,11 +107,9 @@ def _optimum(surrogate: Surrogate, space: SearchSpace, seed: int) -> dict[str, N
 
 
 def _near(surrogate: Surrogate, space: SearchSpace, seed: int) -> Tensor:
-    best = incumbents(surrogate, 5).numpy()
-    rng = np.random.default_rng(seed)
-    centres = np.repeat(best, N_NEAR // len(best), axis=0)
-    rows = [space.displaced(centres, rng.normal(0.0, scale, centres.shape)) for scale in NEAR_SCALES]
-    return torch.as_tensor(np.vstack([best, *rows]))
+    best, rng = incumbents(surrogate, 5), np.random.default_rng(seed)
+    n_each = N_NEAR // len(best)
+    return torch.cat([best, *(perturbed(best, space, n_each=n_each, scale=scale, rng=rng) for scale in NEAR_SCALES)])
 
 
 def _marginal(space: SearchSpace, j: int, u: Tensor, probabilities: Tensor) -> NumericQuantiles | dict[str, float]:

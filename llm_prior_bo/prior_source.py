@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from llm_prior_bo.beliefs import Belief, pool_beliefs
 from llm_prior_bo.build_prior import build_prior
 from llm_prior_bo.elicitation.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
-from llm_prior_bo.elicitation.elicitor import BudgetedElicitor, Elicitation, Elicitor
+from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, elicit_within
 from llm_prior_bo.elicitation.insights import StudyInsights
 from llm_prior_bo.elicitation.redact import printable, redact
 from llm_prior_bo.elicitation.remarks import guesses_at_bounds, remarks
@@ -365,9 +365,7 @@ class ElicitedPrior:
         spent = Usage.total([record.usage for record in (*answers, *load_failures(study))])
         if self.limit is not None:
             self.limit.check(spent)
-        if isinstance(self.elicitor, BudgetedElicitor):
-            return self.elicitor.elicit(context, spent=spent)
-        return self.elicitor.elicit(context)
+        return elicit_within(self.elicitor, context, spent)
 
     def _give_up(self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int) -> None:
         self._memory(study).gave_up = True

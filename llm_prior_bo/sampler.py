@@ -35,7 +35,7 @@ from llm_prior_bo.elicitation.insights import StudyInsights
 from llm_prior_bo.elicitation.spending import SpendingLimit
 from llm_prior_bo.engine import Engine
 from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
-from llm_prior_bo.feasibility import FeasibilityModel, fit_feasibility, keep_away, likely_to_finish
+from llm_prior_bo.feasibility import FeasibilityModel, fit_feasibility, keep_away, likely_to_finish, success_probability
 from llm_prior_bo.found_space import FoundSpace
 from llm_prior_bo.independent import IndependentWarnings, why_independent
 from llm_prior_bo.learned import learned_insights
@@ -181,13 +181,14 @@ class LLMPriorSampler(BaseSampler):
         self._n_startup_trials = n_startup_trials
         self._outside_share = outside_share
         self._feasibility = bool(feasibility)
+        limit = SpendingLimit(budget_usd, budget_tokens)
         if model is not None:
             elicitor = LLMElicitor(
                 model,
                 temperature=temperature,
                 timeout=timeout,
                 max_retries=max_retries,
-                limit=SpendingLimit(budget_usd, budget_tokens),
+                limit=limit,
                 requests_per_minute=requests_per_minute,
             )
         longest = getattr(elicitor, "longest_seconds", timeout * (max_retries + 1))
@@ -200,7 +201,7 @@ class LLMPriorSampler(BaseSampler):
                 n_answers=n_answers,
                 max_context_trials=max_context_trials,
                 patience=max(60.0, longest * n_answers),
-                limit=SpendingLimit(budget_usd, budget_tokens),
+                limit=limit,
                 refresh=refresh,
                 max_prompt_tokens=max_prompt_tokens,
                 build=partial(build_prior, interval_coverage=interval_coverage),
@@ -333,7 +334,7 @@ class LLMPriorSampler(BaseSampler):
             n=_n_evidence(study),
             slot=slot,
             log_prior=float(prior.log_prob(x)),
-            success_probability=_success(feasibility, x),
+            success_probability=success_probability(feasibility, x),
         )
 
     def _from_latest_answer(self, study: Study, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
@@ -393,8 +394,10 @@ class LLMPriorSampler(BaseSampler):
 
     def _warn_independent(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> None:
         """Say why a parameter is sampled on its own, and how: once in this process."""
-        suggestion = read_suggestion(trial)
         ((name, distribution),) = space.distributions.items()
+        if self._independent_warnings.is_silent(study.study_name, name):
+            return  # before all trials are read for a reason
+        suggestion = read_suggestion(trial)
         why = why_independent(
             name,
             distribution,
@@ -415,10 +418,6 @@ class LLMPriorSampler(BaseSampler):
 def _is_new(x: Tensor, data: TrainingData) -> bool:
     """Whether a point is neither evaluated nor under evaluation."""
     return not bool((torch.cat([data.X, data.pending]) == x).all(dim=-1).any())
-
-
-def _success(feasibility: FeasibilityModel | None, x: Tensor) -> float | None:
-    return None if feasibility is None else float(feasibility.probability(x))
 
 
 def _n_evidence(study: Study) -> int:

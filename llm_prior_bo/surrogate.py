@@ -75,13 +75,7 @@ class Surrogate:
             rows: Which of the `n` training points, at least one.
         """
         chosen = list(rows)
-        outputs = []
-        for output in self.outputs:
-            other: Any = copy.deepcopy(output)  # GPyTorch, which the training data belong to, has no types
-            other.train()  # so that the training points are as they came, untransformed
-            other.set_train_data(other.train_inputs[0][chosen], other.train_targets[chosen], strict=False)
-            other.eval()
-            outputs.append(other)
+        outputs = [_with_data(output, lambda X, y: (X[chosen], y[chosen])) for output in self.outputs]
         return Surrogate(joint_model(outputs), self.X[chosen], self.Y[chosen], self.constraints[chosen], self.space)
 
     def expecting(self, points: Tensor) -> Surrogate:
@@ -100,13 +94,7 @@ class Surrogate:
         for output in self.outputs:
             with torch.no_grad():
                 posterior: Any = output.posterior(points)  # a Gaussian one: it has a mean
-            expected = posterior.mean.squeeze(-1)
-            other: Any = copy.deepcopy(output)
-            other.train()  # as in `given`
-            X, y = other.train_inputs[0], other.train_targets
-            other.set_train_data(torch.cat([X, points]), torch.cat([y, expected]), strict=False)
-            other.eval()
-            outputs.append(other)
+            outputs.append(_with_data(output, partial(_extended, points=points, values=posterior.mean.squeeze(-1))))
         return replace(self, model=joint_model(outputs))
 
     @property
@@ -114,6 +102,20 @@ class Surrogate:
         """The process of every objective, then of every constraint."""
         models: Any = self.model.models if isinstance(self.model, ModelListGP) else [self.model]
         return list(models)
+
+
+def _with_data(output: SingleTaskGP, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> SingleTaskGP:
+    """A copy with the same hyperparameters and other training data, made from its points and values."""
+    other: Any = copy.deepcopy(output)  # GPyTorch, which the training data belong to, has no types
+    other.train()  # so that the training points are as they came, untransformed
+    other.set_train_data(*change(other.train_inputs[0], other.train_targets), strict=False)
+    other.eval()
+    copied: SingleTaskGP = other
+    return copied
+
+
+def _extended(X: Tensor, y: Tensor, *, points: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.cat([X, points]), torch.cat([y, values])
 
 
 def fit_surrogate(data: TrainingData, space: SearchSpace) -> Surrogate:

@@ -145,12 +145,8 @@ class TrainingData:
             pending=_distinct(_tensor([*running, *in_vain[-MAX_IN_VAIN:]], d)),
             active=_tensor([np.array([name in other.params for name in space.names]) for other, _ in kept], d).bool(),
             numbers=tuple(other.number for other, _ in kept),
-            failed=_tensor(
-                [failed[i] for i in even_rows(len(failed), min(max_trials, math.ceil(share * len(failed))))], d
-            ),
-            pruned=_tensor(
-                [pruned[i] for i in even_rows(len(pruned), min(max_trials, math.ceil(share * len(pruned))))], d
-            ),
+            failed=_tensor(_thinned(failed, share, max_trials), d),
+            pruned=_tensor(_thinned(pruned, share, max_trials), d),
         )
 
 
@@ -175,6 +171,10 @@ def _constraint_table(rows: Sequence[Mapping[str, float]]) -> FloatArray:
     """Constraints as `n x c`, one column a name; a trial that did not report one counts as infeasible there."""
     names = sorted({name for row in rows for name in row})
     return np.array([[row.get(name, math.inf) for name in names] for row in rows]).reshape(len(rows), len(names))
+
+
+def _thinned(points: Sequence[FloatArray], share: float, limit: int) -> list[FloatArray]:
+    return [points[i] for i in even_rows(len(points), min(limit, math.ceil(share * len(points))))]
 
 
 def _tensor(rows: Sequence[FloatArray], width: int) -> Tensor:

@@ -4,8 +4,6 @@ import dataclasses
 import json
 import string
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -13,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 
 from llm_prior_bo.elicitation import (
     Elicitation,
@@ -35,34 +32,10 @@ from llm_prior_bo.persistence import (
     save_failure,
 )
 from llm_prior_bo.space import SearchSpace
+from tests.conftest import Open
 
 SPACE = SearchSpace({"x": FloatDistribution(0.0, 1.0)})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.5, 0.25, 0.75)}, notes="first")
-
-Open = Callable[[], BaseStorage]
-
-
-@pytest.fixture(params=["memory", "sqlite", "journal"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens the same storage again and again, as several workers would."""
-    memory = InMemoryStorage()
-    opened: list[BaseStorage] = []
-
-    def open_one() -> BaseStorage:
-        if request.param == "memory":
-            return memory
-        storage: BaseStorage
-        if request.param == "sqlite":
-            storage = RDBStorage(f"sqlite:///{tmp_path}/study.db")
-        else:
-            storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
-        opened.append(storage)
-        return storage
-
-    yield open_one
-    for storage in opened:
-        if isinstance(storage, RDBStorage):
-            storage.engine.dispose()
 
 
 def study_in(storage: BaseStorage | None = None) -> optuna.Study:

@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from llm_prior_bo.elicitation.choices import choice_texts
 from llm_prior_bo.elicitation.context import STUDY_ATTRIBUTES, StudyContext, TrialSummary
-from llm_prior_bo.elicitation.elicitor import BudgetedElicitor, Elicitation, Elicitor, Usage
+from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, Usage, elicit_within, limit_of
 from llm_prior_bo.elicitation.insights import Belief, NumericQuantiles, StudyInsights
 from llm_prior_bo.elicitation.schema import CategoricalBelief, PriorAnswer
 from llm_prior_bo.elicitation.spending import SpendingLimit
@@ -86,7 +86,7 @@ class BlindedElicitor:
     @property
     def limit(self) -> SpendingLimit | None:
         """The hard limits of the one who answers, `None` if there are none."""
-        return self._elicitor.limit if isinstance(self._elicitor, BudgetedElicitor) else None
+        return limit_of(self._elicitor)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on without names and translate the answer.
@@ -100,10 +100,7 @@ class BlindedElicitor:
             AnswerError: As the other elicitor.
         """
         blinded, blinding = blind(context)
-        if spent is not None and isinstance(self._elicitor, BudgetedElicitor):
-            elicitation = self._elicitor.elicit(blinded, spent=spent)
-        else:
-            elicitation = self._elicitor.elicit(blinded)
+        elicitation = elicit_within(self._elicitor, blinded, spent)
         return replace(
             elicitation,
             answer=blinding.reveal(elicitation.answer),

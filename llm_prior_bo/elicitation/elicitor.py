@@ -190,6 +190,18 @@ class BudgetedElicitor(Elicitor, Protocol):
         ...
 
 
+def limit_of(elicitor: Elicitor) -> SpendingLimit | None:
+    """The hard limits that an elicitor keeps itself, `None` if it has none."""
+    return elicitor.limit if isinstance(elicitor, BudgetedElicitor) else None
+
+
+def elicit_within(elicitor: Elicitor, context: StudyContext, spent: Usage | None) -> Elicitation:
+    """Ask, and tell an elicitor that keeps limits what the study has used up so far; `None` if nobody knows."""
+    if spent is not None and isinstance(elicitor, BudgetedElicitor):
+        return elicitor.elicit(context, spent=spent)
+    return elicitor.elicit(context)
+
+
 class LLMElicitor:
     """Asks a language model.
 

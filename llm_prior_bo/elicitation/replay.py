@@ -22,10 +22,11 @@ from pydantic import TypeAdapter, ValidationError
 from llm_prior_bo.elicitation.context import StudyContext
 from llm_prior_bo.elicitation.elicitor import (
     MAX_RAW_CHARACTERS,
-    BudgetedElicitor,
     Elicitation,
     Elicitor,
     Usage,
+    elicit_within,
+    limit_of,
     read_text_file,
 )
 from llm_prior_bo.elicitation.parsing import parse_answer
@@ -224,14 +225,11 @@ class RecordingElicitor:
     @property
     def limit(self) -> SpendingLimit | None:
         """The hard limits of the one who answers, `None` if there are none."""
-        return self._elicitor.limit if isinstance(self._elicitor, BudgetedElicitor) else None
+        return limit_of(self._elicitor)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on and record the answer."""
-        if spent is not None and isinstance(self._elicitor, BudgetedElicitor):
-            elicitation = self._elicitor.elicit(context, spent=spent)
-        else:
-            elicitation = self._elicitor.elicit(context)
+        elicitation = elicit_within(self._elicitor, context, spent)
         try:
             self._record(_exchange(context, elicitation), _place_among_equals(context))
         except (OSError, ConfigurationError) as error:
