@@ -72,7 +72,7 @@ class Engine:
         believing, coefficients = self._with_prior_mean(surrogate, evidence, age)
         exponent = 0.0 if self.decay is None else exponent_at(bind_decay(self.decay, prior), age)
         base = _where_trials_finish(log_acquisition(believing, pending=data.pending, seed=seed), feasibility)
-        acquisition = prior_weighted(base, prior, exponent=exponent)
+        acquisition = prior_weighted(base, prior, exponent=exponent) if exponent else base
         rng = np.random.default_rng(seed)
         best = incumbents(surrogate, N_INCUMBENTS)
         starts = torch.cat([acquisition_starts(prior, best, space, rng), evidence.optima[:N_OPTIMA]])

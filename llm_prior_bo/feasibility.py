@@ -21,19 +21,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from botorch.models.gp_regression import SingleTaskGP
 from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ZeroMean
 from gpytorch.priors import GammaPrior
+from scipy.special import log_ndtr
 from torch import Tensor
 
 from llm_prior_bo.conditions import infer_conditions
-from llm_prior_bo.exact_gp import ExactPosterior, training_root
+from llm_prior_bo.exact_gp import ExactPosterior, Marginals, training_root
+from llm_prior_bo.gradients import as_torch
+from llm_prior_bo.kernel_input import KernelInput
 from llm_prior_bo.priors import OptimumPrior
-from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.surrogate import encoding_of, fit_process, mixed_kernel
+from llm_prior_bo.space import FloatArray, SearchSpace
+from llm_prior_bo.surrogate import fit_process, mixed_kernel
 from llm_prior_bo.training_data import MAX_IN_VAIN, TrainingData
 
 LOG_HANDICAP = 1.0
@@ -72,12 +76,29 @@ class FeasibilityModel:
         Returns:
             `batch_shape`; at least `log((1 - w) b)`.
         """
-        posterior = self.process.posterior(X.unsqueeze(-2))  # batch_shape x 1 x 1
-        centre = self.mean + self.scale * posterior.mean
-        spread = self.scale * (posterior.variance + self.noise).sqrt()
-        explained = math.log(self.structure) + torch.special.log_ndtr(centre / spread)
-        unexplained = explained.new_tensor(math.log1p(-self.structure) + math.log(self.base_rate))
-        return torch.logaddexp(explained, unexplained).squeeze(-1).squeeze(-1)
+        return as_torch(self, X)
+
+    def value(self, X: FloatArray) -> FloatArray:
+        """Log probability at points `n x d`, `n`."""
+        return self._value(self.process.marginals(X))[0]
+
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log probability at points `n x d`, `n`, and its gradient, `n x d`."""
+        marginals = self.process.marginals(X)
+        value, explained, score, spread = self._value(marginals)
+        # d log Φ(s) / ds is the density over the distribution function, the inverse Mills ratio.
+        by_score = np.exp(explained - value + _log_density(score) - log_ndtr(score))
+        by_mean = by_score * self.scale / spread
+        by_variance = -0.5 * by_score * score * (self.scale / spread) ** 2
+        return value, marginals.pull_back(by_mean, by_variance)
+
+    def _value(self, marginals: Marginals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Log probability, the part of it that the process explains, its score and the spread of the label, `n`."""
+        spread = self.scale * np.sqrt(marginals.variance + self.noise)
+        score = (self.mean + self.scale * marginals.mean) / spread
+        explained = math.log(self.structure) + log_ndtr(score)
+        unexplained = math.log1p(-self.structure) + math.log(self.base_rate)
+        return np.logaddexp(explained, unexplained), explained, score, spread
 
     def probability(self, X: Tensor) -> Tensor:
         """Probability that a trial finishes, `batch_shape x d` to `batch_shape`."""
@@ -169,8 +190,8 @@ def _process(X: Tensor, z: Tensor, data: TrainingData, space: SearchSpace) -> Si
     Its noise is as likely to be large as small beforehand: the surrogate's kernel prior, made for objectives that are
     nearly deterministic, would explain every random failure by its place.
     """
-    encoding = encoding_of(space, () if data.active is None else infer_conditions(data.X, data.active, space))
-    width = len(space) if encoding is None else encoding(X[:1]).shape[-1]
+    encoding = KernelInput.of(space, () if data.active is None else infer_conditions(data.X, data.active, space))
+    width = len(space) if encoding is None else encoding.width
     noise = GreaterThan(1e-2, transform=None, initial_value=0.3)
     return SingleTaskGP(
         X,
@@ -192,3 +213,8 @@ def _structure(model: SingleTaskGP) -> float:
     with_places = -0.5 * float(whitened.square().sum()) - float(root.diagonal().log().sum())
     without = -0.5 * float(z.square().sum())
     return 1.0 / (1.0 + math.exp(min(without + LOG_HANDICAP - with_places, 50.0)))
+
+
+def _log_density(score: FloatArray) -> FloatArray:
+    """Log density of the standard normal distribution."""
+    return -0.5 * np.square(score) - 0.5 * math.log(2.0 * math.pi)

@@ -22,8 +22,8 @@ from botorch.models.gp_regression import SingleTaskGP
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from linear_operator.utils.errors import NotPSDError
 from scipy.optimize import minimize
-from torch import Tensor
 
+from llm_prior_bo.gradients import product
 from llm_prior_bo.matern import matern_and_slope, squared_distances
 from llm_prior_bo.space import FloatArray
 from llm_prior_bo.subset import even_rows
@@ -47,8 +47,8 @@ class LogPosterior:
     """
 
     model: SingleTaskGP
-    X: Tensor
-    residual: Tensor
+    X: FloatArray
+    residual: FloatArray
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at `w + 2` log hyperparameters: length scales, variance, noise.
@@ -56,27 +56,30 @@ class LogPosterior:
         Raises:
             linear_operator.utils.errors.NotPSDError: If the covariance is not positive definite, even with some jitter.
         """
-        with torch.no_grad():
-            likelihood, gradient = self._likelihood(theta)
+        likelihood, gradient = self._likelihood(theta)
         priors, slope = self._priors(theta)
         return likelihood + priors, gradient + slope
 
     def _likelihood(self, theta: FloatArray) -> tuple[float, FloatArray]:
         scale, noise = math.exp(theta[-2]), math.exp(theta[-1])
-        points = self.X / torch.as_tensor(np.exp(theta[:-2]))  # n x w
+        points = self.X / np.exp(theta[:-2])  # n x w
         covariance, slope = matern_and_slope(squared_distances(points, points), scale)
-        covariance.diagonal().add_(noise)
-        root = psd_safe_cholesky(covariance)
-        inverse = torch.cholesky_inverse(root)
+        n = len(points)
+        covariance.flat[:: n + 1] += noise
+        root = psd_safe_cholesky(torch.from_numpy(covariance))
+        inverse = torch.cholesky_inverse(root).numpy()
         alpha = inverse @ self.residual
-        n, fit = len(alpha), float(self.residual @ alpha)
-        value = -0.5 * fit - float(root.diagonal().log().sum()) - 0.5 * n * math.log(2.0 * math.pi)
-        trace = float(alpha @ alpha - inverse.diagonal().sum())  # of A
+        fit = float(self.residual @ alpha)
+        log_root_determinant = float(np.log(root.diagonal().numpy()).sum())
+        value = -0.5 * fit - log_root_determinant - 0.5 * n * math.log(2.0 * math.pi)
+        trace = float(alpha @ alpha - np.trace(inverse))  # of A
         # ∂K/∂ log ℓ_j = -2 (∂k/∂ r²) Δ_j²: minus twice the slope weighs the squared differences of the column.
-        weights = torch.outer(alpha, alpha).sub_(inverse).mul_(slope)  # n x n
-        squares = weights.sum(dim=1) @ points.square() - (points * (weights @ points)).sum(dim=0)  # w: ½ Σ W Δ²
+        weights = np.outer(alpha, alpha)  # n x n
+        weights -= inverse
+        weights *= slope
+        squares = weights.sum(axis=1) @ np.square(points) - (points * product(weights, points)).sum(axis=0)  # ½ Σ W Δ²
         gradient = np.empty(len(theta))
-        gradient[:-2] = -2.0 * squares.numpy()
+        gradient[:-2] = -2.0 * squares
         gradient[-2] = 0.5 * (fit - n - noise * trace)
         gradient[-1] = 0.5 * noise * trace
         return value, gradient
@@ -106,9 +109,9 @@ def maximise_posterior(
     with torch.no_grad():
         X = model.transform_inputs(model.train_inputs[0])
         residual = model.train_targets - model.mean_module(X)
-    rows = torch.as_tensor(even_rows(len(X), max_data or len(X)))
+    rows = even_rows(len(X), max_data or len(X))
     found = minimize(
-        partial(_loss, LogPosterior(model, X[rows], residual[rows])),
+        partial(_loss, LogPosterior(model, X.numpy()[rows], residual.numpy()[rows])),
         np.log(get_hyperparameters(model)),
         jac=True,
         method="L-BFGS-B",

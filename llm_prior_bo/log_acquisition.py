@@ -6,11 +6,11 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
+import numpy as np
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
-from botorch.acquisition.analytic import LogExpectedImprovement, _log_ei_helper
+from botorch.acquisition.analytic import LogExpectedImprovement
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabilityOfFeasibility
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
@@ -19,9 +19,12 @@ from botorch.models.gp_regression import SingleTaskGP
 from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from botorch.utils.transforms import t_batch_mode_transform
+from scipy.special import erfcx, ndtr
 from torch import Tensor
 
-from llm_prior_bo.exact_gp import ExactPosterior
+from llm_prior_bo.exact_gp import ExactPosterior, supports
+from llm_prior_bo.gradients import as_torch
+from llm_prior_bo.space import FloatArray
 from llm_prior_bo.surrogate import Surrogate
 
 N_MC_SAMPLES = 128
@@ -32,6 +35,8 @@ _SMALLEST_VARIANCE = 1e-12  # BoTorch's
 _FAR_BELOW = -1e4
 """Standard deviations below the best value from which on a difference of logarithms has lost too many digits."""
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+_ROOT_HALF_PI = math.sqrt(0.5 * math.pi)
+_ROOT2 = math.sqrt(2.0)
 
 
 def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> AcquisitionFunction:
@@ -54,8 +59,8 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
     if len(pending) > MAX_PENDING:
         surrogate, pending = surrogate.expecting(pending[MAX_PENDING:]), pending[:MAX_PENDING]
     if m == 1 and c == 0 and len(pending) == 0:
-        if isinstance(surrogate.model, SingleTaskGP):
-            return LeanLogExpectedImprovement(ExactPosterior(surrogate.model), best_f=_best_value(surrogate))
+        if isinstance(surrogate.model, SingleTaskGP) and supports(surrogate.model):
+            return LeanLogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
         return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
     sampler = SobolQMCNormalSampler(torch.Size([N_MC_SAMPLES]), seed=seed)
     constraints = _constraint_callables(m, c)
@@ -88,53 +93,67 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
 
 
 class LeanLogExpectedImprovement(LogExpectedImprovement):
-    """BoTorch's `LogExpectedImprovement` of one output to be maximised, with its gradient in closed form."""
+    """BoTorch's `LogExpectedImprovement` of one output to be maximised, with its gradient in closed form.
+
+    Args:
+        model: As `ExactPosterior` takes it.
+        best_f: The value to improve on.
+    """
+
+    def __init__(self, model: SingleTaskGP, best_f: float) -> None:
+        super().__init__(model, best_f)
+        self._best = best_f
+        self._posterior = ExactPosterior(model)
 
     @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # typed for functions of the base class
     def forward(self, X: Tensor) -> Tensor:
         """`b x 1 x d` to `b`."""
-        posterior: Any = self.model.posterior(X)  # of whatever kind, it has these two
-        return log_improvement(posterior.mean[..., 0, 0], posterior.variance[..., 0, 0], torch.as_tensor(self.best_f))
+        return as_torch(self, X.squeeze(-2))
+
+    def value(self, X: FloatArray) -> FloatArray:
+        """Log expected improvement at points `n x d`, `n`."""
+        marginals = self._posterior.marginals(X)
+        return log_improvement(marginals.mean, marginals.variance, self._best)[0]
+
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log expected improvement at points `n x d`, `n`, and its gradient, `n x d`."""
+        marginals = self._posterior.marginals(X)
+        value, by_mean, by_variance = log_improvement(marginals.mean, marginals.variance, self._best)
+        return value, marginals.pull_back(by_mean, by_variance)
 
 
-def log_improvement(mean: Tensor, variance: Tensor, best: Tensor) -> Tensor:
-    """Log expected improvement on a value, differentiable.
+def log_improvement(mean: FloatArray, variance: FloatArray, best: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log expected improvement on a value, with its derivatives (Ament et al., NeurIPS 2023, section 4.1).
+
+        log EI = log σ + log h(u),    u = (μ - best) / σ,    h = φ + u Φ
+
+    where `EI' = Φ` in `μ` and `φ` in `σ`. Below the best value `h` vanishes faster than its parts, so that it is taken
+    as `φ (1 + u Φ/φ)`, with the quotient from `erfcx`; far below it, where the bracket vanishes too, as its series.
 
     Args:
-        mean: Posterior means, `b`.
-        variance: Posterior variances, `b`; below 1e-12 they count as that.
-        best: The value to improve on, a scalar.
+        mean: Posterior means, `n`.
+        variance: Posterior variances, `n`; below 1e-12 they count as that, and constant.
+        best: The value to improve on.
 
     Returns:
-        `b`.
+        The value, its derivative by the mean, and by the variance, `n` each.
     """
-    value: Tensor = _LogImprovement.apply(mean, variance, best)
-    return value
-
-
-class _LogImprovement(torch.autograd.Function):
-    """`log EI = log σ + log h(u)`, `u = (μ - best) / σ`, `h = φ + u Φ`, where `EI' = Φ` in `μ` and `φ` in `σ`."""
-
-    @staticmethod
-    def forward(ctx: Any, mean: Tensor, variance: Tensor, best: Tensor) -> Tensor:
-        """Mean and variance, `b` each, and the value to improve on, to `b`."""
-        sigma = variance.clamp_min(_SMALLEST_VARIANCE).sqrt()
-        u = (mean - best) / sigma
-        log_h = _log_ei_helper(u)
-        ctx.save_for_backward(u, sigma, log_h, variance > _SMALLEST_VARIANCE)
-        return sigma.log() + log_h
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Quotients of values that underflow far below the best one: of their logarithms, then by their series."""
-        u, sigma, log_h, is_positive = ctx.saved_tensors
-        scaled = gradient / sigma
-        far, magnitude = u < _FAR_BELOW, u.abs().clamp_min(1.0)
-        by_mean = torch.exp(torch.special.log_ndtr(u) - log_h)
-        by_mean = scaled * torch.where(far, magnitude + 2.0 / magnitude, by_mean)
-        by_sigma = torch.exp(-0.5 * u.square() - _LOG_ROOT_2PI - log_h)
-        by_sigma = scaled * torch.where(far, magnitude.square() + 3.0, by_sigma)
-        return by_mean, (0.5 * by_sigma / sigma) * is_positive, None
+    sigma = np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE))
+    u = (mean - best) / sigma
+    above, far = u > -1.0, u < _FAR_BELOW
+    log_density = -0.5 * np.square(u) - _LOG_ROOT_2PI  # log φ
+    # Every branch is evaluated everywhere, at arguments that it can take.
+    upper = np.maximum(u, -1.0)
+    density, probability = np.exp(np.where(above, log_density, 0.0)), ndtr(upper)
+    h = density + upper * probability
+    lower = np.clip(u, _FAR_BELOW, -1.0)
+    ratio = _ROOT_HALF_PI * erfcx(-lower / _ROOT2)  # Φ/φ
+    bracket = 1.0 + lower * ratio
+    tail = np.maximum(-u, 1.0)
+    log_h = np.where(above, np.log(h), log_density + np.where(far, -2.0 * np.log(tail), np.log(bracket)))
+    by_mean = np.where(above, probability / h, np.where(far, tail + 2.0 / tail, ratio / bracket)) / sigma
+    by_sigma = np.where(above, density / h, np.where(far, np.square(tail) + 3.0, 1.0 / bracket)) / sigma
+    return np.log(sigma) + log_h, by_mean, np.where(variance > _SMALLEST_VARIANCE, 0.5 * by_sigma / sigma, 0.0)
 
 
 def _first_output(samples: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001 - BoTorch's signature

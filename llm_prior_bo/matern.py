@@ -13,9 +13,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from gpytorch.kernels import ScaleKernel
 from torch import Tensor
+
+from llm_prior_bo.gradients import product
+from llm_prior_bo.space import FloatArray
 
 _ROOT5 = math.sqrt(5.0)
 
@@ -46,9 +50,10 @@ class _Covariance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor, scale: float) -> Tensor:
         """`batch_shape x n x w` and `batch_shape x m x w` to `batch_shape x n x m`."""
-        covariance, slope = matern_and_slope(squared_distances(first, second), scale)
-        ctx.save_for_backward(first, second, slope)
-        return covariance
+        squared = squared_distances(first.detach().numpy(), second.detach().numpy())
+        covariance, slope = matern_and_slope(squared, scale)
+        ctx.save_for_backward(first, second, torch.from_numpy(slope))
+        return torch.from_numpy(covariance)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -64,27 +69,34 @@ class _Covariance(torch.autograd.Function):
         return grad_first, grad_second, None
 
 
-def squared_distances(first: Tensor, second: Tensor) -> Tensor:
+def squared_distances(first: FloatArray, second: FloatArray) -> FloatArray:
     """Squared Euclidean distances, `batch_shape x n x w` and `batch_shape x m x w` to `batch_shape x n x m`."""
     # About a common centre, so that less is lost where large squares cancel.
-    centre = second.reshape(-1, second.shape[-1]).mean(dim=0)
+    centre = second.reshape(-1, second.shape[-1]).mean(axis=0)
     a, b = first - centre, second - centre
-    squares = a.square().sum(dim=-1, keepdim=True) + b.square().sum(dim=-1).unsqueeze(-2)
-    return (squares - 2.0 * (a @ b.transpose(-1, -2))).clamp_min_(0.0)
+    squared = product(a, -2.0 * b.swapaxes(-1, -2))
+    squared += np.square(a).sum(axis=-1)[..., None]
+    squared += np.square(b).sum(axis=-1)[..., None, :]
+    return np.maximum(squared, 0.0, out=squared)
 
 
-def matern_and_slope(squared: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def matern_and_slope(squared: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
     """Covariance and its derivative by the squared distance.
 
     Args:
         squared: Squared distances in length scales, any shape.
         scale: Variance of the process.
     """
-    t = squared.sqrt().mul_(_ROOT5)
-    decay = torch.exp(-t).mul_(scale)
-    t.add_(1.0)
-    slope = (t * decay).mul_(-5.0 / 6.0)
-    return squared.mul(5.0 / 3.0).add_(t).mul_(decay), slope
+    t = np.sqrt(squared)
+    t *= _ROOT5
+    decay = np.exp(-t)
+    decay *= scale
+    t += 1.0
+    slope = t * decay
+    slope *= -5.0 / 6.0
+    t += squared * (5.0 / 3.0)
+    t *= decay
+    return t, slope
 
 
 def _are_the_same(first: Tensor, second: Tensor) -> bool:

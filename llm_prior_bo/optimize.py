@@ -6,8 +6,8 @@ and it enumerates every discrete value. Hence the outer loop is ours; its gradie
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from botorch.optim.batched_lbfgs_b import fmin_l_bfgs_b_batched
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from llm_prior_bo.gradients import WithGradient, value_and_gradient
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
 N_SOBOL = 512
@@ -152,14 +153,16 @@ def _continuous_step(
         return X, value
     # Grids stay fixed even where they are fine: the prior is constant within their cells, and a line search that the
     # gradient misleads costs more than the steps along the column.
-    dims = torch.tensor(space.continuous_dims)
+    dims = list(space.continuous_dims)
+
+    gradient_of = _value_and_gradient(acq_function)
 
     def loss(u: FloatArray, batch_indices: list[int]) -> tuple[FloatArray, FloatArray]:
-        free = torch.tensor(u, requires_grad=True)  # b x continuous columns
-        values = acq_function(X[batch_indices].index_copy(1, dims, free).unsqueeze(1))
-        (gradient,) = torch.autograd.grad(values.sum(), free)
+        points = X[batch_indices].numpy()
+        points[:, dims] = u  # b x continuous columns
+        values, gradient = gradient_of(points)
         # Where the value or the gradient is not a number the search from this start ends; the others go on.
-        return np.nan_to_num(-values.detach().numpy(), nan=np.inf), np.nan_to_num(-gradient.numpy(), posinf=0, neginf=0)
+        return np.nan_to_num(-values, nan=np.inf), np.nan_to_num(-gradient[:, dims], posinf=0, neginf=0)
 
     u, _, _ = fmin_l_bfgs_b_batched(
         loss,
@@ -170,8 +173,17 @@ def _continuous_step(
         factr=None,
         pass_batch_indices=True,
     )
-    moved = torch.as_tensor(space.snap(X.index_copy(1, dims, torch.as_tensor(u)).numpy()))
+    moved = X.clone()
+    moved[:, dims] = torch.as_tensor(u)
+    moved = torch.as_tensor(space.snap(moved.numpy()))
     return _keep_better(X, value, moved, _evaluate(acq_function, moved))
+
+
+def _value_and_gradient(acq_function: AcquisitionFunction) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
+    """Values `b` and gradients `b x d` at single points `b x d`, by the function's own hand if it has one."""
+    if isinstance(acq_function, WithGradient):
+        return acq_function.value_and_gradient
+    return partial(value_and_gradient, lambda points: acq_function(points.unsqueeze(1)))
 
 
 def _discrete_step(
@@ -199,7 +211,7 @@ def _discrete_step(
     return _keep_better(X, value, together, _evaluate(acq_function, together))
 
 
-@functools.lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def _other_coordinates(column: Column, u: float) -> FloatArray:
     """Legal coordinates to try instead of `u`: all; on a large grid those 1, 2, 4, ... cells away and a sweep."""
     n = column.n_values or 1

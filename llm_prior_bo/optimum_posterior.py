@@ -25,6 +25,7 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.exact_gp import dense_covariance
 
 _NUGGET = 1e-8
 """Share of the variance added to that of every candidate: some of them coincide, or nearly."""
@@ -130,7 +131,7 @@ def _matheron_draws(model: SingleTaskGP, X: Tensor, n_draws: int, generator: tor
     seen, targets = model.train_inputs[0], model.train_targets  # transformed in evaluation mode
     c, n = len(X), len(seen)
     points = torch.cat([model.transform_inputs(X), seen])  # (c + n) x width
-    covariance = model.covar_module(points).to_dense()
+    covariance = dense_covariance(model.covar_module, points)
     nugget = _NUGGET * covariance.diagonal().mean() * torch.eye(c + n, dtype=points.dtype)
     root = psd_safe_cholesky(covariance + nugget)
     # Single precision is enough for noise and takes half the time.

@@ -17,26 +17,23 @@ more of the data, and the mean matters only where there are none; on top of that
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from botorch.models.gp_regression import SingleTaskGP
-from botorch.models.transforms.input import ChainedInputTransform, InputTransform
-from gpytorch.kernels import Kernel
-from gpytorch.means import Mean
 from torch import Tensor
 
-from llm_prior_bo.conditions import NeutralInactive
 from llm_prior_bo.decay import DecaySchedule, PowerDecay, check_decay, exponent_at
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.exact_gp import training_root
+from llm_prior_bo.kernel_input import KernelInput
 from llm_prior_bo.priors import OptimumPrior, Plausibility, UniformPrior
-from llm_prior_bo.priors.base import space_of
-from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.priors.base import as_points, space_of
+from llm_prior_bo.space import FloatArray, SearchSpace
 from llm_prior_bo.surrogate import Surrogate, joint_model
+from llm_prior_bo.trend import add_trend, parts_of
 
 DEFAULT_DECAY = PowerDecay(beta=10.0, cap=1.0)
 
@@ -97,17 +94,19 @@ class PriorMean:
         """
         if prior.is_uniform:
             return surrogate, (0.0,) * surrogate.n_objectives
+        as_points(surrogate.X, prior.dim)  # before anything is computed of points of another space
         plausibility = Plausibility(prior, degrees_of_freedom=self.degrees_of_freedom)
         feature = _Standardized(plausibility, surrogate.space or space_of(prior))
         outputs = surrogate.outputs
         kept = trust * (1.0 if self.decay is None else exponent_at(self.decay, len(surrogate.X) if n is None else n))
         coefficients = [
-            kept * self._coefficient(outputs[i], feature(surrogate.X)) for i in range(surrogate.n_objectives)
+            kept * self._coefficient(outputs[i], torch.as_tensor(feature.value(surrogate.X.numpy())))
+            for i in range(surrogate.n_objectives)
         ]
         if not any(coefficients):
             return surrogate, tuple(coefficients)
         for i, coefficient in enumerate(coefficients):
-            outputs[i] = _with_mean(outputs[i], feature, coefficient)
+            outputs[i] = add_trend(outputs[i], _Trend(feature, coefficient, parts_of(outputs[i]).encoding))
         return replace(surrogate, model=joint_model(outputs)), tuple(coefficients)
 
     def _coefficient(self, model: SingleTaskGP, s: Tensor) -> float:
@@ -126,78 +125,40 @@ class _Standardized:
 
     def __init__(self, feature: Plausibility, space: SearchSpace) -> None:
         generator = torch.Generator().manual_seed(0)  # a property of the prior, not a random draw
-        values = feature(UniformPrior(space).stratified_sample(N_STANDARDIZE, generator=generator))
+        values = feature.value(UniformPrior(space).stratified_sample(N_STANDARDIZE, generator=generator).numpy())
         spread = float(values.std())
         self._feature, self._mean = feature, float(values.mean())
         self._scale = spread if spread > SMALLEST_SPREAD else math.inf
 
-    def __call__(self, X: Tensor) -> Tensor:
-        """`batch_shape x d` to `batch_shape`."""
-        return (self._feature(X) - self._mean) / self._scale
+    def value(self, X: FloatArray) -> FloatArray:
+        """`n x d` to `n`."""
+        return (self._feature.value(X) - self._mean) / self._scale
+
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`n x d` to `n` and `n x d`."""
+        value, gradient = self._feature.value_and_gradient(X)
+        return (value - self._mean) / self._scale, gradient / self._scale
 
 
-def _with_mean(model: SingleTaskGP, feature: _Standardized, coefficient: float) -> SingleTaskGP:
-    """The same process with the feature in its mean: the feature is a last column that the kernel does not see."""
-    other = copy.deepcopy(model)
-    other.train()  # so that the training points are as they came, untransformed
-    other.input_transform = _AppendFeature(feature, getattr(other, "input_transform", None))
-    other.covar_module = _WithoutFeature(other.covar_module)
-    other.mean_module = _FeatureMean(other.mean_module, coefficient)
-    other.requires_grad_(False)
-    other.eval()
-    return other
-
-
-class _AppendFeature(InputTransform):
-    """Another transform's columns, then the feature of the point as it came.
+class _Trend:
+    """A feature times a coefficient.
 
     Columns that do not count are neutral for the feature too: otherwise a configuration that is known would get another
     mean, without any variance, as often as such a column changes.
     """
 
-    def __init__(self, feature: _Standardized, inner: InputTransform | None) -> None:
-        super().__init__()
-        self.feature = feature
-        self.inner = inner
-        self.neutral = _neutral_step(inner)
-        self.transform_on_train = self.transform_on_eval = self.transform_on_fantasize = True
-        self.is_one_to_many = False
+    def __init__(self, feature: _Standardized, coefficient: float, encoding: Any) -> None:
+        self._feature, self._coefficient = feature, coefficient
+        self._encoding = encoding if isinstance(encoding, KernelInput) else None
 
-    def transform(self, X: Tensor) -> Tensor:
-        """`batch_shape x q x d` to `batch_shape x q x (width + 1)`."""
-        columns = X if self.inner is None else self.inner(X)
-        points = X if self.neutral is None else self.neutral(X)
-        return torch.cat([columns, self.feature(points).unsqueeze(-1)], dim=-1)
+    def value(self, X: FloatArray) -> FloatArray:
+        """`n x d` to `n`."""
+        return self._coefficient * self._feature.value(X if self._encoding is None else self._encoding.neutral(X))
 
-
-def _neutral_step(transform: InputTransform | None) -> InputTransform | None:
-    """The step of a transform that makes columns neutral, if there is one."""
-    steps = transform.values() if isinstance(transform, ChainedInputTransform) else ()
-    return next((step for step in steps if isinstance(step, NeutralInactive)), None)
-
-
-class _WithoutFeature(Kernel):  # type: ignore[misc]  # GPyTorch has no types
-    """A kernel of all columns but the last."""
-
-    def __init__(self, base: Kernel) -> None:
-        super().__init__()
-        self.base = base
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
-        """Covariance, as GPyTorch's kernels."""
-        covariance: Tensor = self.base.forward(x1[..., :-1], x2[..., :-1], diag=diag, **params)
-        return covariance
-
-
-class _FeatureMean(Mean):  # type: ignore[misc]
-    """Another mean of all columns but the last, plus the last one times a coefficient."""
-
-    def __init__(self, base: Mean, coefficient: float) -> None:
-        super().__init__()
-        self.base = base
-        self.coefficient = coefficient
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`batch_shape x n x (width + 1)` to `batch_shape x n`."""
-        mean: Tensor = self.base(x[..., :-1]) + self.coefficient * x[..., -1]
-        return mean
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`n x d` to `n` and `n x d`."""
+        value, gradient = self._feature.value_and_gradient(X if self._encoding is None else self._encoding.neutral(X))
+        gradient *= self._coefficient
+        return self._coefficient * value, (
+            gradient if self._encoding is None else self._encoding.where_it_counts(X, gradient)
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -402,7 +403,8 @@ class LLMPriorSampler(BaseSampler):
             name,
             distribution,
             stated=None if self._search_space is None else self._search_space.distributions,
-            found=_found_space(study),
+            # Not what has ended since: for a trial that started before anything was known there was no other way.
+            found=_found_space(study, ended_by=trial.datetime_start),
             suggested={} if suggestion is None else suggestion.params,
         )
         random = f"by {type(self._independent_sampler).__name__}"
@@ -434,9 +436,12 @@ def _age(study: Study, beliefs: Sequence[Belief]) -> int:
     return max(LATER_ANSWERS_AGE * since, 1)
 
 
-def _found_space(study: Study) -> FoundSpace:
-    """What the trials of all of a pruner's brackets have asked for."""
-    return FoundSpace.of(study._storage.get_all_trials(study._study_id, deepcopy=False))
+def _found_space(study: Study, *, ended_by: datetime | None = None) -> FoundSpace:
+    """What the trials of all of a pruner's brackets have asked for, or those of them that had ended at a time."""
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    if ended_by is not None:
+        trials = [trial for trial in trials if trial.datetime_complete and trial.datetime_complete <= ended_by]
+    return FoundSpace.of(trials)
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -14,19 +14,17 @@ import torch
 from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.model import Model
 from botorch.models.model_list_gp_regression import ModelListGP
-from botorch.models.transforms.input import ChainedInputTransform, InputTransform, NumericToCategoricalEncoding
 from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import MaternKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean, ZeroMean
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-from llm_prior_bo.conditions import Condition, NeutralInactive, infer_conditions
-from llm_prior_bo.encoding_cache import neutral_point
+from llm_prior_bo.conditions import Condition, infer_conditions
 from llm_prior_bo.errors import SurrogateWarning
 from llm_prior_bo.hyperparameters import maximise_posterior
+from llm_prior_bo.kernel_input import KernelInput
 from llm_prior_bo.matern import ScaledMatern
 from llm_prior_bo.outcomes import scale_constraint, standardize_outcome
 from llm_prior_bo.space import SearchSpace
@@ -146,8 +144,8 @@ def fit_surrogate(data: TrainingData, space: SearchSpace) -> Surrogate:
 
 
 def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequence[Condition]) -> SingleTaskGP:
-    encoding = encoding_of(space, conditions)
-    width = len(space) if encoding is None else encoding(X[:1]).shape[-1]
+    encoding = KernelInput.of(space, conditions)
+    width = len(space) if encoding is None else encoding.width
     return SingleTaskGP(
         X,
         y.unsqueeze(-1),
@@ -157,23 +155,6 @@ def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequ
         outcome_transform=None,
         input_transform=encoding,
     )
-
-
-def encoding_of(space: SearchSpace, conditions: Sequence[Condition]) -> InputTransform | None:
-    """What the kernel sees: columns that do not count made neutral, choices one-hot (single ones stay as they are)."""
-    steps: dict[str, InputTransform] = {}
-    if conditions:
-        steps["neutral"] = NeutralInactive(conditions, torch.as_tensor(neutral_point(space)))
-    sizes = {j: n for j in space.categorical_dims if (n := space.columns[j].n_values or 1) > 1}
-    if sizes:
-        encoders: dict[int, Callable[[Tensor], Tensor]] = {j: partial(_one_hot, n_choices=n) for j, n in sizes.items()}
-        steps["one_hot"] = NumericToCategoricalEncoding(dim=len(space), categorical_features=sizes, encoders=encoders)
-    return ChainedInputTransform(**steps) if steps else None
-
-
-def _one_hot(index: Tensor, *, n_choices: int) -> Tensor:
-    """One-hot columns scaled so that two different choices are at distance 1, as far as the ends of a range."""
-    return one_hot(index, num_classes=n_choices).double() / math.sqrt(2.0)
 
 
 def mixed_kernel(width: int) -> ScaledMatern:

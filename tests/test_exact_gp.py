@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
@@ -18,7 +19,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import Tensor
 
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.exact_gp import ExactPosterior, training_root
+from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.exact_gp import ExactPosterior, supports, training_root
+from llm_prior_bo.log_acquisition import LeanLogExpectedImprovement
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import fit_surrogate
@@ -159,29 +162,47 @@ def test_root_of_the_training_covariance(model: SingleTaskGP) -> None:
     assert torch.equal(root, root.tril())
 
 
+KNOWN = [fixed, in_one_dimension, one_hot]
+"""Of these the posterior is in closed form."""
+
+
 class TestPosterior:
-    @pytest.mark.parametrize("batch_shape", [(7,), (1, 1), (6, 1), (4, 3), (2, 3, 1)])
-    def test_mean_and_variance_are_those_of_botorch(self, model: SingleTaskGP, batch_shape: tuple[int, ...]) -> None:
-        X = new_points(model, *batch_shape)
-        posterior = ExactPosterior(model).posterior(X)
-        mean, variance = own_posterior(model, X)
-        assert posterior.mean.shape == posterior.variance.shape == (*batch_shape, 1)
-        torch.testing.assert_close(posterior.mean, mean, rtol=0, atol=1e-9)
-        torch.testing.assert_close(posterior.variance, variance, rtol=0, atol=1e-9)
+    @pytest.fixture(params=KNOWN, ids=lambda make: make.__name__)
+    def known(self, request: pytest.FixtureRequest) -> SingleTaskGP:
+        made: SingleTaskGP = request.param()
+        return made
 
-    def test_so_are_their_gradients(self, model: SingleTaskGP) -> None:
-        X = new_points(model, 6, 1).requires_grad_()
-        posterior = ExactPosterior(model).posterior(X)
-        for value, expected in zip((posterior.mean, posterior.variance), own_posterior(model, X), strict=True):
-            (gradient,) = torch.autograd.grad(value.sum(), X, retain_graph=True)
+    @pytest.mark.parametrize("n", [1, 7])
+    def test_mean_and_variance_are_those_of_botorch(self, known: SingleTaskGP, n: int) -> None:
+        X = new_points(known, n)
+        marginals = ExactPosterior(known).marginals(X.numpy())
+        mean, variance = own_posterior(known, X.unsqueeze(-2))
+        assert marginals.mean.shape == marginals.variance.shape == (n,)
+        np.testing.assert_allclose(marginals.mean, mean.detach().flatten(), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(marginals.variance, variance.detach().flatten(), rtol=0, atol=1e-9)
+
+    def test_so_are_their_gradients(self, known: SingleTaskGP) -> None:
+        X = new_points(known, 6, 1).requires_grad_()
+        marginals = ExactPosterior(known).marginals(X.detach().squeeze(1).numpy())
+        one, none = np.ones(6), np.zeros(6)
+        for derivatives, expected in zip(((one, none), (none, one)), own_posterior(known, X), strict=True):
             (reference,) = torch.autograd.grad(expected.sum(), X, retain_graph=True)
-            torch.testing.assert_close(gradient, reference, rtol=1e-8, atol=1e-8)
+            gradient = marginals.pull_back(*derivatives)
+            np.testing.assert_allclose(gradient, reference.squeeze(1).numpy(), rtol=1e-8, atol=1e-8)
 
-    def test_expected_improvement_is_that_over_the_model(self, model: SingleTaskGP) -> None:
-        X = new_points(model, 20, 1).requires_grad_()
-        best = float(model.train_targets.max())
-        value = LogExpectedImprovement(ExactPosterior(model), best_f=best)(X)
-        expected = LogExpectedImprovement(model, best_f=best)(X)
+    def test_a_gradient_in_both_is_the_sum(self, known: SingleTaskGP) -> None:
+        X = new_points(known, 4)
+        marginals = ExactPosterior(known).marginals(X.numpy())
+        a, b, none = np.arange(4.0), np.array([1.0, -2.0, 0.5, 0.0]), np.zeros(4)
+        together = marginals.pull_back(a, b)
+        np.testing.assert_allclose(together, marginals.pull_back(a, none) + marginals.pull_back(none, b), atol=1e-12)
+
+    def test_expected_improvement_is_that_over_the_model(self, known: SingleTaskGP) -> None:
+        X = new_points(known, 20, 1).requires_grad_()
+        best = float(known.train_targets.max())
+        value = LeanLogExpectedImprovement(known, best_f=best)(X)
+        in_double = torch.tensor(best, dtype=torch.float64)  # a float would be rounded to single precision
+        expected = LogExpectedImprovement(known, best_f=in_double)(X)
         torch.testing.assert_close(value, expected, rtol=1e-7, atol=1e-7)
         (gradient,) = torch.autograd.grad(value.sum(), X)
         (reference,) = torch.autograd.grad(expected.sum(), X)
@@ -191,14 +212,22 @@ class TestPosterior:
         X = points(N)
         model = gp(X, noisy(X), lengthscale=2.0, noise=1e-9)
         model.eval()
-        posterior = ExactPosterior(model).posterior(X)
-        assert (posterior.variance >= 0.0).all()
-        assert posterior.variance.max() < 1e-6
-        torch.testing.assert_close(posterior.mean.squeeze(-1), model.train_targets, rtol=0, atol=1e-4)
+        marginals = ExactPosterior(model).marginals(X.numpy())
+        assert (marginals.variance >= 0.0).all()
+        assert marginals.variance.max() < 1e-6
+        np.testing.assert_allclose(marginals.mean, model.train_targets.numpy(), rtol=0, atol=1e-4)
 
-    def test_one_output_and_no_copy_of_the_model(self) -> None:
-        model = fixed()
+    def test_no_gradient_where_the_variance_is_cut_off(self) -> None:
+        X = points(N)
+        model = gp(X, noisy(X), lengthscale=2.0, noise=1e-9)
         model.eval()
-        posterior = ExactPosterior(model)
-        assert posterior.num_outputs == 1
-        assert list(posterior.parameters()) == []  # acquisition functions walk through all of them at every call
+        marginals = ExactPosterior(model).marginals(X.numpy())
+        gradient = marginals.pull_back(np.zeros(N), np.ones(N))
+        assert np.abs(gradient[marginals.variance == 0.0]).sum() == 0.0
+
+    @pytest.mark.parametrize("make", [make for make in MODELS if make not in KNOWN], ids=lambda make: make.__name__)
+    def test_refuses_what_it_does_not_know(self, make: Callable[[], SingleTaskGP]) -> None:
+        model = make().eval()
+        assert not supports(model)
+        with pytest.raises(ConfigurationError, match="use the model's own posterior"):
+            ExactPosterior(model)

@@ -38,7 +38,8 @@ def model_of(n: int = 25, *, noise: float = 0.1) -> SingleTaskGP:
 
 
 def log_posterior(model: SingleTaskGP) -> LogPosterior:
-    return LogPosterior(model, model.transform_inputs(model.train_inputs[0]), model.train_targets)
+    X = model.transform_inputs(model.train_inputs[0])
+    return LogPosterior(model, X.detach().numpy(), model.train_targets.numpy())
 
 
 def of_gpytorch(model: SingleTaskGP, theta: FloatArray) -> tuple[float, FloatArray]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.acquisition.analytic import LogExpectedImprovement, _log_ei_helper
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabilityOfFeasibility
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.models.gp_regression import SingleTaskGP
 from botorch.posteriors.gpytorch import GPyTorchPosterior
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor
@@ -164,27 +166,49 @@ class TestLeanExpectedImprovement:
 
     @pytest.mark.parametrize("u", [8.0, 1.0, 0.0, -0.999, -1.001, -5.0, -40.0, -9e3, -1.1e4, -1e7])
     @pytest.mark.parametrize("variance", [1e-8, 0.01, 2.0])
-    def test_value_and_gradient(self, u: float, variance: float) -> None:
-        results = []
-        for lean in (True, False):
-            v = torch.tensor([variance], dtype=torch.float64, requires_grad=True)
-            mean = (u * v.detach().sqrt() + 0.5).requires_grad_()
-            best = torch.tensor(0.5, dtype=torch.float64)
-            if lean:
-                value = log_improvement(mean, v, best)
-            else:
-                sigma = v.sqrt()
-                value = sigma.log() + _log_ei_helper((mean - best) / sigma)
-            results.append((value, *torch.autograd.grad(value.sum(), (mean, v))))
-        for own, expected in zip(*results, strict=True):
-            torch.testing.assert_close(own, expected, rtol=1e-6, atol=1e-7)
+    def test_value_and_derivatives(self, u: float, variance: float) -> None:
+        v = torch.tensor([variance], dtype=torch.float64, requires_grad=True)
+        mean = (u * v.detach().sqrt() + 0.5).requires_grad_()
+        sigma = v.sqrt()
+        expected = sigma.log() + _log_ei_helper((mean - 0.5) / sigma)
+        references = (expected.detach(), *torch.autograd.grad(expected.sum(), (mean, v)))
+        own = log_improvement(mean.detach().numpy(), v.detach().numpy(), 0.5)
+        for value, reference in zip(own, references, strict=True):
+            np.testing.assert_allclose(value, reference.numpy(), rtol=1e-6, atol=1e-7)
 
-    def test_no_gradient_where_there_is_no_variance(self) -> None:
-        mean = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-        variance = torch.tensor([0.0, 1e-13], dtype=torch.float64, requires_grad=True)
-        value = log_improvement(mean, variance, torch.tensor(0.0, dtype=torch.float64))
-        assert value.isfinite().all()
-        assert torch.autograd.grad(value.sum(), variance)[0].tolist() == [0.0, 0.0]
+    def test_no_derivative_by_a_variance_that_there_is_not(self) -> None:
+        value, _, by_variance = log_improvement(np.zeros(2), np.array([0.0, 1e-13]), 0.0)
+        assert np.isfinite(value).all()
+        assert by_variance.tolist() == [0.0, 0.0]
+
+    def test_all_at_once_as_one_by_one(self) -> None:
+        u = np.array([8.0, -0.5, -3.0, -9e3, -1e5, 40.0])
+        together = log_improvement(u, np.ones(6), 0.0)
+        single = [log_improvement(u[i : i + 1], np.ones(1), 0.0) for i in range(6)]
+        for k in range(3):
+            assert together[k].tolist() == [parts[k][0] for parts in single]
+
+    def test_is_botorchs_over_the_model(self, single: Surrogate) -> None:
+        X = torch.rand(20, 1, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        X[..., 1] = (X[..., 1] > 0.5).double()
+        results = []
+        for acquisition in (
+            log_acquisition(single, pending=NOTHING, seed=0),
+            LogExpectedImprovement(single.model, best_f=single.Y.max()),
+        ):
+            points = X.clone().requires_grad_()
+            value = acquisition(points)
+            results.append((value.detach(), torch.autograd.grad(value.sum(), points)[0]))
+        (value, gradient), (expected, reference) = results
+        torch.testing.assert_close(value, expected, rtol=1e-7, atol=1e-7)
+        torch.testing.assert_close(gradient, reference, rtol=1e-6, atol=1e-6)
+
+    def test_of_a_model_that_it_does_not_know_is_botorchs(self) -> None:
+        X = torch.rand(6, 2, dtype=torch.float64)
+        Y = (X[:, :1] - X[:, :1].mean()) / X[:, :1].std()
+        model = SingleTaskGP(X, Y, outcome_transform=None)  # another kernel and mean
+        surrogate = Surrogate(model.eval(), X, Y, X[:, :0])
+        assert type(log_acquisition(surrogate, pending=X[:0], seed=0)) is LogExpectedImprovement
 
 
 class TestManyPendingPoints:

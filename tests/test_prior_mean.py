@@ -318,27 +318,32 @@ class TestPosterior:
         torch.testing.assert_close(variance, posterior(surrogate, X)[1], rtol=1e-6, atol=1e-6)
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("batch_shape", [(6,), (5, 1), (2, 3, 2)])
-    def test_is_that_of_the_lean_one(self, kind: str, batch_shape: tuple[int, ...]) -> None:
+    def test_is_that_of_the_lean_one(self, kind: str) -> None:
         (model,) = tilted(kind)[0].outputs
-        X = new_points(kind, math.prod(batch_shape)).reshape(*batch_shape, -1).requires_grad_()
-        lean = ExactPosterior(model).posterior(X)
-        own = model.posterior(X)
+        X = new_points(kind).requires_grad_()
+        lean = ExactPosterior(model).marginals(X.detach().numpy())
+        own = model.posterior(X.unsqueeze(-2))
         assert isinstance(own, GPyTorchPosterior)
-        for value, expected in ((lean.mean, own.mean), (lean.variance, own.variance)):
-            assert value.shape == (*batch_shape, 1)
-            torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
-            (gradient,) = torch.autograd.grad(value.sum(), X, retain_graph=True)
+        one, none = np.ones(len(X)), np.zeros(len(X))
+        cases = ((lean.mean, own.mean, (one, none)), (lean.variance, own.variance, (none, one)))
+        for value, expected, derivatives in cases:
+            np.testing.assert_allclose(value, expected.detach().flatten().numpy(), rtol=1e-9, atol=1e-9)
             (reference,) = torch.autograd.grad(expected.sum(), X, retain_graph=True)
-            assert gradient.isfinite().all()
-            torch.testing.assert_close(gradient, reference, rtol=1e-7, atol=1e-7)
+            gradient = lean.pull_back(*derivatives)
+            assert np.isfinite(gradient).all()
+            np.testing.assert_allclose(gradient, reference.numpy(), rtol=1e-7, atol=1e-7)
 
     def test_the_gradient_is_that_of_the_values(self) -> None:
-        (model,) = tilted("continuous")[0].outputs
-        lean = ExactPosterior(model)
-        assert torch.autograd.gradcheck(
-            lambda X: lean.posterior(X).mean, (new_points("continuous", 5).requires_grad_(),)
-        )
+        lean = ExactPosterior(tilted("continuous")[0].outputs[0])
+        X, step = new_points("continuous", 5).numpy(), 1e-6
+        one, none = np.ones(5), np.zeros(5)
+        gradient = lean.marginals(X).pull_back(one, none)
+        for j in range(2):
+            up, down = X.copy(), X.copy()
+            up[:, j] += step
+            down[:, j] -= step
+            difference = (lean.marginals(up).mean - lean.marginals(down).mean) / (2.0 * step)
+            np.testing.assert_allclose(gradient[:, j], difference, rtol=1e-5, atol=1e-6)
 
     def test_only_objectives_that_follow_the_prior_do(self) -> None:
         """One that falls with it, and constraints, stay as they are."""

@@ -331,6 +331,14 @@ class TestWorkers:
             study.tell(trial, sphere(trial))
         assert len(points(study)) == 3
 
+    def test_a_trial_that_started_before_anything_was_known(self) -> None:
+        """Its parameters are independent, and no warning says so: there was no other way."""
+        study = optuna.create_study(sampler=asked(search_space=None))
+        first, second = study.ask(), study.ask()
+        first.suggest_float("x", 0.0, 1.0)
+        study.tell(second, sphere(second))
+        first.suggest_float("y", 0.0, 1.0)
+
     def test_told_failed_and_pruned(self) -> None:
         study = optuna.create_study(sampler=asked())
         for state in (TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE):

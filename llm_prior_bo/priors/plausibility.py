@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from llm_prior_bo.errors import PriorError
-from llm_prior_bo.priors import _cells
+from llm_prior_bo.gradients import as_torch, value_and_gradient
 from llm_prior_bo.priors.base import OptimumPrior, Points, as_points, device_of
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
 from llm_prior_bo.priors.mixture import MixturePrior
 from llm_prior_bo.priors.region import RegionPrior
+from llm_prior_bo.space import FloatArray
 
 
 class Plausibility:
@@ -44,12 +46,10 @@ class Plausibility:
         self._dof = degrees_of_freedom
         self._mixture = prior if isinstance(prior, MixturePrior) and bool(prior.weights.any()) else None
         if self._mixture is not None:
-            self._log_weights = self._mixture.weights.log()  # K
+            self._log_weights: FloatArray = self._mixture.weights.log().numpy()  # K
             rows = [_split_normals(region) for region in self._mixture.regions]
-            self._mode, self._left, self._right = (
-                torch.tensor(part, dtype=torch.float64) for part in zip(*rows, strict=True)
-            )
-            self._tables = _squared_distances(self._mixture)
+            self._mode, self._left, self._right = map(np.array, zip(*rows, strict=True))  # K x d each
+            self._tables = {j: np.log1p(table / self._dof) for j, table in _squared_distances(self._mixture).items()}
 
     @property
     def dim(self) -> int:
@@ -69,15 +69,49 @@ class Plausibility:
             PriorError: If the last dimension is not `d`, or a log density is not finite.
         """
         points = as_points(X, self._prior.dim)
+        values = _checked(self._prior.log_prob(points)) if self._mixture is None else as_torch(self, points)
+        return values.to(device_of(X))
+
+    def value(self, X: FloatArray) -> FloatArray:
+        """Plausibility of encoded points, `n x d` to `n`."""
         if self._mixture is None:
-            return _checked(self._prior.log_prob(points)).to(device_of(X))
-        offset = points.unsqueeze(-2) - self._mode  # batch_shape x K x d
-        squared = (offset / torch.where(offset < 0.0, self._left, self._right)).square()
-        total = torch.log1p(squared / self._dof).sum(dim=-1)  # batch_shape x K
+            with torch.no_grad():
+                values: FloatArray = _checked(self._prior.log_prob(torch.from_numpy(X))).numpy()
+            return values
+        return _log_sum(self._exponents(self._mixture, X)[0])
+
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Plausibility of encoded points and its gradient, `n x d` to `n` and `n x d`."""
+        if self._mixture is None:
+            return value_and_gradient(lambda points: _checked(self._prior.log_prob(points)), X)
+        exponents, z, scale, tails = self._exponents(self._mixture, X)
+        value = _log_sum(exponents)
+        shares = np.exp(exponents - value[:, None])  # n x K
+        by_region = z / (scale * tails)  # n x K x d
+        gradient = np.einsum("nk,nkd->nd", shares, by_region)
+        gradient *= -(self._dof + 1.0) / self._dof
+        return value, gradient
+
+    def _exponents(self, mixture: MixturePrior, X: FloatArray) -> tuple[FloatArray, ...]:
+        """Log of each weighted kernel, `n x K`; distance, scale and `1 + z²/ν` of each column, `n x K x d`."""
+        distance = X[:, None, :] - self._mode
+        scale = np.where(distance < 0.0, self._left, self._right)
+        z = distance / scale
+        tails = np.square(z)
+        tails /= self._dof
+        tails += 1.0
+        total = np.log(tails).sum(axis=-1)  # n x K
         for j, table in self._tables.items():
-            choices = _cells.cell_index(self._mixture.space.columns[j], points[..., j])  # batch_shape
-            total = total + torch.log1p(table[choices] / self._dof)
-        return torch.logsumexp(self._log_weights - 0.5 * (self._dof + 1.0) * total, dim=-1).to(device_of(X))
+            total += table[mixture.space.columns[j].cell_index(X[:, j])]
+        return self._log_weights - 0.5 * (self._dof + 1.0) * total, z, scale, tails
+
+
+def _log_sum(exponents: FloatArray) -> FloatArray:
+    """Log of the sum of exponentials, `n x K` to `n`; the largest exponent of each row must be finite."""
+    largest = exponents.max(axis=1)
+    total: FloatArray = np.log(np.exp(exponents - largest[:, None]).sum(axis=1))
+    total += largest
+    return total
 
 
 def _checked(log_density: Tensor) -> Tensor:
@@ -101,7 +135,7 @@ def _split_normals(region: RegionPrior) -> tuple[list[float], list[float], list[
     return list(mode), list(left), list(right)
 
 
-def _squared_distances(prior: MixturePrior) -> dict[int, Tensor]:
+def _squared_distances(prior: MixturePrior) -> dict[int, FloatArray]:
     """For every categorical column with an opinion `z²` of each choice in each region, `n_choices x K`."""
     tables = {}
     for j, name in enumerate(prior.space.names):
@@ -110,5 +144,5 @@ def _squared_distances(prior: MixturePrior) -> dict[int, Tensor]:
             continue
         none = torch.zeros(prior.space.columns[j].n_values or 1, dtype=torch.float64)
         columns = [2.0 * (m.table.max() - m.table) if isinstance(m, CategoricalMarginal) else none for m in marginals]
-        tables[j] = torch.stack(columns, dim=-1)
+        tables[j] = torch.stack(columns, dim=-1).numpy()
     return tables

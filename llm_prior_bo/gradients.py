@@ -1,0 +1,75 @@
+"""Functions of points that come with their gradient, and torch functions, each where the other is wanted.
+
+With tens of trials an acquisition function is a few dozen operations on tiny arrays. Torch takes longer to start one of
+them, and to remember it for the gradient, than to do it. So what is evaluated at every step of a search is written in
+NumPy with its gradient by hand, and looks like a torch function to everybody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from llm_prior_bo.space import FloatArray
+
+
+@runtime_checkable
+class WithGradient(Protocol):
+    """A function of single points that knows its gradient."""
+
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Values and gradients at points `n x d`, `n` and `n x d`."""
+        ...
+
+    def value(self, X: FloatArray) -> FloatArray:
+        """Values at points `n x d`, `n`."""
+        ...
+
+
+def as_torch(function: WithGradient, X: Tensor) -> Tensor:
+    """Evaluate a function that knows its gradient as one differentiable torch operation.
+
+    Args:
+        function: Of single points.
+        X: Points, `batch_shape x d`.
+
+    Returns:
+        `batch_shape`.
+    """
+    value: Tensor = _ByHand.apply(X, function)  # type: ignore[no-untyped-call]
+    return value
+
+
+def value_and_gradient(function: Callable[[Tensor], Tensor], X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Values of a torch function, `n x d` to `n`, at points `n x d`, and its gradients there, `n x d`, by autograd."""
+    points = torch.tensor(X, requires_grad=True)
+    values = function(points)
+    (gradient,) = torch.autograd.grad(values.sum(), points)
+    return values.detach().numpy(), gradient.numpy()
+
+
+def product(first: FloatArray, second: FloatArray) -> FloatArray:
+    """A matrix product by torch, whose number of threads the caller has set; NumPy's is the machine's business."""
+    result: FloatArray = (torch.from_numpy(first) @ torch.from_numpy(second)).numpy()
+    return result
+
+
+class _ByHand(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, function: WithGradient) -> Tensor:
+        points = X.detach().reshape(-1, X.shape[-1]).double().numpy()
+        if ctx.needs_input_grad[0]:
+            values, gradient = function.value_and_gradient(points)
+            ctx.save_for_backward(torch.as_tensor(gradient).reshape(X.shape))
+        else:
+            values = function.value(points)
+        return torch.as_tensor(np.ascontiguousarray(values)).reshape(X.shape[:-1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (own,) = ctx.saved_tensors
+        return gradient.unsqueeze(-1) * own, None
