@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.elicitation.remarks import remarks
 from llm_prior_bo.elicitation.spending import Usage
-from llm_prior_bo.persistence import FailureRecord, load_elicitations, load_failures
+from llm_prior_bo.persistence import FailureRecord, Records, load_records
 from llm_prior_bo.trial_records import Suggestion, read_suggestion
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class StudyStatistics:
     @property
     def usage(self) -> Usage:
         """What all questions have used up, answered or not: requests, tokens, cost, seconds; `None` where unknown."""
-        return Usage.total([*(e.usage for e in self.elicitations), *(f.usage for f in self.failures)])
+        return Records(self.elicitations, self.failures).usage
 
     @property
     def cost_usd(self) -> float | None:
@@ -100,9 +100,10 @@ def study_statistics(study: Study) -> StudyStatistics:
     Args:
         study: Any study that an `LLMPriorSampler` worked on, in this process or another.
     """
-    records = {trial.number: read_suggestion(trial) for trial in study.get_trials(deepcopy=False)}
+    records = load_records(study)
+    suggestions = {trial.number: read_suggestion(trial) for trial in study.get_trials(deepcopy=False)}
     return StudyStatistics(
-        elicitations=tuple(load_elicitations(study)),
-        failures=tuple(load_failures(study)),
-        suggestions={number: suggestion for number, suggestion in records.items() if suggestion is not None},
+        elicitations=records.elicitations,
+        failures=records.failures,
+        suggestions={number: suggestion for number, suggestion in suggestions.items() if suggestion is not None},
     )

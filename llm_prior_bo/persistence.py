@@ -72,6 +72,30 @@ def save_elicitation(study: optuna.Study, elicitation: Elicitation) -> bool:
     return _write(study, "elicitation", elicitation.trial_number, elicitation.to_json())
 
 
+@dataclass(frozen=True)
+class Records:
+    """What is kept in a study about its questions.
+
+    Attributes:
+        elicitations: Answers, see `load_elicitations`.
+        failures: Questions that nobody answered, see `load_failures`.
+    """
+
+    elicitations: tuple[Elicitation, ...]
+    failures: tuple[FailureRecord, ...]
+
+    @property
+    def usage(self) -> Usage:
+        """What all questions have used up."""
+        return Usage.total([*(e.usage for e in self.elicitations), *(f.usage for f in self.failures)])
+
+
+def load_records(study: optuna.Study) -> Records:
+    """All that is kept in the study, as of one moment: the storage is read once."""
+    attributes = _attributes(study)
+    return Records(_elicitations(study, attributes, None), _failures(study, attributes))
+
+
 def load_elicitations(study: optuna.Study, *, space: SearchSpace | None = None) -> tuple[Elicitation, ...]:
     """All elicitations kept in the study that can be used.
 
@@ -83,16 +107,7 @@ def load_elicitations(study: optuna.Study, *, space: SearchSpace | None = None) 
         study: The study.
         space: If given, answers are validated against it anew, and those without any of its parameters are left out.
     """
-    found: dict[tuple[int, int], tuple[tuple[str, str], Elicitation]] = {}
-    for text in _read(study, "elicitation"):
-        elicitation = _elicitation(study, text, space)
-        if elicitation is None:
-            continue
-        question = (elicitation.trial_number, elicitation.answer_index)
-        rank = (elicitation.created_at, text)
-        if question not in found or rank < found[question][0]:
-            found[question] = (rank, elicitation)
-    return tuple(found[question][1] for question in sorted(found))
+    return _elicitations(study, _attributes(study), space)
 
 
 def save_failure(
@@ -118,8 +133,27 @@ def save_failure(
 
 def load_failures(study: optuna.Study) -> tuple[FailureRecord, ...]:
     """All unanswered questions noted in the study, by trial number and time."""
+    return _failures(study, _attributes(study))
+
+
+def _elicitations(
+    study: optuna.Study, attributes: Mapping[str, Any], space: SearchSpace | None
+) -> tuple[Elicitation, ...]:
+    found: dict[tuple[int, int], tuple[tuple[str, str], Elicitation]] = {}
+    for text in _texts(study, attributes, "elicitation"):
+        elicitation = _elicitation(study, text, space)
+        if elicitation is None:
+            continue
+        question = (elicitation.trial_number, elicitation.answer_index)
+        rank = (elicitation.created_at, text)
+        if question not in found or rank < found[question][0]:
+            found[question] = (rank, elicitation)
+    return tuple(found[question][1] for question in sorted(found))
+
+
+def _failures(study: optuna.Study, attributes: Mapping[str, Any]) -> tuple[FailureRecord, ...]:
     records = []
-    for text in _read(study, "failure"):
+    for text in _texts(study, attributes, "failure"):
         try:
             records.append(_FAILURE.validate_json(text))
         except ValidationError:
@@ -159,16 +193,20 @@ def _write(study: optuna.Study, kind: str, trial_number: int, text: str) -> bool
     return True
 
 
-def _read(study: optuna.Study, kind: str) -> Iterator[str]:
-    """The texts of all complete records of one kind."""
+def _attributes(study: optuna.Study) -> Mapping[str, Any]:
+    """The study's system attributes; none, with a warning, if they cannot be read."""
     try:
-        attributes: Mapping[str, Any] = study._storage.get_study_system_attrs(study._study_id)
+        return study._storage.get_study_system_attrs(study._study_id)
     except Exception as error:
         _warn(
             f"The study's storage could not be read ({type(error).__name__}: {redact(str(error))[:300]}); answers kept "
             "in it are not used now."
         )
-        return
+        return {}
+
+
+def _texts(study: optuna.Study, attributes: Mapping[str, Any], kind: str) -> Iterator[str]:
+    """The texts of all complete records of one kind."""
     chunks: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     for key, value in attributes.items():
         place = _place(study, key, kind)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
-from optuna.distributions import BaseDistribution
 from optuna.logging import get_logger
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -36,10 +35,12 @@ from llm_prior_bo.errors import (
     LLMPriorError,
     RepairedAnswerWarning,
 )
+from llm_prior_bo.found_space import FoundSpace
 from llm_prior_bo.persistence import (
     FailureRecord,
-    load_elicitations,
+    Records,
     load_failures,
+    load_records,
     save_elicitation,
     save_failure,
 )
@@ -211,7 +212,8 @@ class ElicitedPrior:
 
     def _due(self, study: Study, space: SearchSpace) -> RefreshReason | None:
         assert self.refresh is not None
-        answers, failures = self._answers(study, fresh=True), load_failures(study)
+        records = load_records(study)
+        answers, failures = self._remembered(study, records), records.failures
         asked_for = {answer.trial_number for answer in answers} | {failure.trial_number for failure in failures}
         if len(asked_for) >= self.refresh.max_elicitations:
             return None  # before the trials are looked at, for there may be thousands
@@ -245,10 +247,16 @@ class ElicitedPrior:
         """Stored answers; read from the storage until all are there, then from memory."""
         memory = self._memory(study)
         if fresh or len(memory.answers) < self.n_answers:
-            stored = list(load_elicitations(study))  # in the same order for every reader, so all workers agree
-            # Fewer than in memory: the storage did not take them.
-            if len(stored) >= len(memory.answers) and stored != memory.answers:
-                memory.answers, memory.beliefs = stored, {}
+            return self._remembered(study, load_records(study))
+        return memory.answers
+
+    def _remembered(self, study: Study, records: Records) -> list[Elicitation]:
+        """The answers of a study, now that its records have been read."""
+        memory = self._memory(study)
+        stored = list(records.elicitations)  # in the same order for every reader, so all workers agree
+        # Fewer than in memory: the storage did not take them.
+        if len(stored) >= len(memory.answers) and stored != memory.answers:
+            memory.answers, memory.beliefs = stored, {}
         return memory.answers
 
     def _is_first(self, study: Study, trial: FrozenTrial) -> bool:
@@ -284,9 +292,10 @@ class ElicitedPrior:
         while True:
             # Before the records: an asker writes them before it steps aside.
             first = self._first(study, trial)
-            if self._is_settled(study, fresh=True):
+            records = load_records(study)
+            if self._memory(study).gave_up or self._remembered(study, records):
                 return
-            failures = [failure for failure in load_failures(study) if failure not in known_failures]
+            failures = [failure for failure in records.failures if failure not in known_failures]
             if failures:
                 self._memory(study).gave_up = True
                 _warn(f"Another worker asked: {failures[-1].reason} {_NO_PRIOR}")
@@ -361,8 +370,9 @@ class ElicitedPrior:
 
     def _elicit(self, study: Study, context: StudyContext) -> Elicitation:
         """One answer, if what the study's questions have used up so far allows it, in whatever process."""
-        answers = load_elicitations(study) or self._memory(study).answers
-        spent = Usage.total([record.usage for record in (*answers, *load_failures(study))])
+        records = load_records(study)
+        # What this process knows, where the storage did not take it.
+        spent = replace(records, elicitations=records.elicitations or tuple(self._memory(study).answers)).usage
         if self.limit is not None:
             self.limit.check(spent)
         return elicit_within(self.elicitor, context, spent)
@@ -388,12 +398,9 @@ def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
     """All parameters to ask about: the given ones, else those of the study's finished trials, conditional ones too."""
     if given is not None:
         return given
-    distributions: dict[str, BaseDistribution] = {}
-    for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
-        # A trial that is running, or failed, may not have suggested all of its parameters.
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-            distributions.update(trial.distributions)
-    return SearchSpace(distributions) if distributions else None
+    found = FoundSpace.of(study._storage.get_all_trials(study._study_id, deepcopy=False))
+    # In the order in which the objective asks: a question reads better so.
+    return SearchSpace({name: found.distributions[name] for name in found.seen}) if found.seen else None
 
 
 def _restricted(prior: MixturePrior, space: SearchSpace) -> OptimumPrior:

@@ -28,6 +28,7 @@ from llm_prior_bo.persistence import (
     MAX_VALUE_CHARACTERS,
     load_elicitations,
     load_failures,
+    load_records,
     save_elicitation,
     save_failure,
 )
@@ -82,6 +83,23 @@ class TestRoundTrip:
         save_elicitation(study, elicitation())
         save_elicitation(study, elicitation())
         assert len(attributes(study)) == 1
+
+    def test_all_records_of_one_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        study = study_in()
+        save_elicitation(study, elicitation())
+        save_failure(study, 4, "the server is down", usage=Usage(5, 0, 0.1))
+        read, calls = study._storage.get_study_system_attrs, []
+
+        def counted(study_id: int) -> dict[str, Any]:
+            calls.append(study_id)
+            return read(study_id)
+
+        monkeypatch.setattr(study._storage, "get_study_system_attrs", counted)
+        records = load_records(study)
+        assert calls == [study._study_id]
+        assert records.elicitations == load_elicitations(study)
+        assert records.failures == load_failures(study)
+        assert records.usage == Usage.total([elicitation().usage, Usage(5, 0, 0.1)])
 
     def test_failures(self, open_storage: Open) -> None:
         study = study_in(open_storage())
