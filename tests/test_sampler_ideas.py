@@ -32,6 +32,9 @@ from llm_prior_bo import (
     UniformPrior,
     build_prior,
 )
+from tests.storages import IN_MEMORY, OTHER_MODES, quiet_supplier, studies_without_a_storage_in
+
+pytestmark = quiet_supplier
 
 ROOT = Path(__file__).parents[1]
 SPACE = SearchSpace(
@@ -64,6 +67,13 @@ def quiet() -> Iterator[None]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     yield
     optuna.logging.set_verbosity(optuna.logging.INFO)
+
+
+@pytest.fixture(autouse=True, params=[IN_MEMORY, *OTHER_MODES])
+def storage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of it on every kind of storage."""
+    with studies_without_a_storage_in(request.param):
+        yield
 
 
 @pytest.fixture(params=MAKERS)

@@ -8,7 +8,6 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +20,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import PartialFixedSampler
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.testing.storages import STORAGE_MODES, STORAGE_MODES_HEARTBEAT, StorageSupplier
+from optuna.testing.storages import STORAGE_MODES_HEARTBEAT, StorageSupplier
 from optuna.trial import TrialState, create_trial
 
 from llm_prior_bo import (
@@ -41,18 +40,13 @@ from llm_prior_bo.elicitation.prompt import render_prompt
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.training_data import TrainingData
 from llm_prior_bo.trial_records import Suggestion, is_own, started_here
+from tests.storages import MODES, quiet_supplier
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
 BELIEF = PriorAnswer.by_hand(numeric={"x": (0.8, 0.75, 0.85), "y": (0.2, 0.15, 0.25)})
 
 
 Direction = Literal["minimize", "maximize"]
-
-STORAGE_MARKS = {
-    "journal_redis": [pytest.mark.skipif(find_spec("lupa") is None, reason="fakeredis needs it to run scripts")],
-    "grpc_rdb": [pytest.mark.slow],
-    "grpc_journal_file": [pytest.mark.slow],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -81,13 +75,8 @@ def points(study: optuna.Study) -> set[tuple[float, ...]]:
 
 
 class TestStorages:
-    @pytest.mark.parametrize("mode", [pytest.param(mode, marks=STORAGE_MARKS.get(mode, [])) for mode in STORAGE_MODES])
-    @pytest.mark.filterwarnings(
-        "ignore::optuna.exceptions.ExperimentalWarning",
-        # The supplier looks for a free port and leaves the socket open.
-        "ignore:unclosed <socket:ResourceWarning",
-        "ignore::pytest.PytestUnraisableExceptionWarning",
-    )
+    @pytest.mark.parametrize("mode", MODES)
+    @quiet_supplier
     def test_a_study_its_resumption_and_its_records(self, mode: str) -> None:
         with StorageSupplier(mode) as storage:
             study = optuna.create_study(storage=storage, sampler=asked(), study_name="one")
