@@ -51,6 +51,8 @@ class _Covariance(torch.autograd.Function):
     def forward(ctx: Any, first: Tensor, second: Tensor, scale: float) -> Tensor:
         """`batch_shape x n x w` and `batch_shape x m x w` to `batch_shape x n x m`."""
         squared = squared_distances(first.detach().numpy(), second.detach().numpy())
+        if not any(ctx.needs_input_grad):
+            return torch.from_numpy(matern(squared, scale))
         covariance, slope = matern_and_slope(squared, scale)
         ctx.save_for_backward(first, second, torch.from_numpy(slope))
         return torch.from_numpy(covariance)
@@ -74,29 +76,49 @@ def squared_distances(first: FloatArray, second: FloatArray) -> FloatArray:
     # About a common centre, so that less is lost where large squares cancel.
     centre = second.reshape(-1, second.shape[-1]).mean(axis=0)
     a, b = first - centre, second - centre
-    squared = product(a, -2.0 * b.swapaxes(-1, -2))
-    squared += np.square(a).sum(axis=-1)[..., None]
-    squared += np.square(b).sum(axis=-1)[..., None, :]
+    of_a, of_b = (np.square(points).sum(axis=-1)[..., None] for points in (a, b))
+    # In one product: |a|² + |b|² - 2 a·b = (|a|², 1, -2a)·(1, |b|², b).
+    left = np.concatenate([of_a, np.ones_like(of_a), -2.0 * a], axis=-1)
+    right = np.concatenate([np.ones_like(of_b), of_b, b], axis=-1)
+    squared = product(left, right.swapaxes(-1, -2))
     return np.maximum(squared, 0.0, out=squared)
+
+
+def matern(squared: FloatArray, scale: float) -> FloatArray:
+    """Covariance, as `matern_and_slope`; the distances are overwritten."""
+    linear, decay = _linear_and_decay(squared, scale)
+    return _covariance(squared, linear, decay)
 
 
 def matern_and_slope(squared: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
     """Covariance and its derivative by the squared distance.
 
     Args:
-        squared: Squared distances in length scales, any shape.
+        squared: Squared distances in length scales, any shape; overwritten, for new large arrays take as long as what
+            is computed.
         scale: Variance of the process.
     """
-    t = np.sqrt(squared)
-    t *= _ROOT5
-    decay = np.exp(-t)
-    decay *= scale
-    t += 1.0
-    slope = t * decay
+    linear, decay = _linear_and_decay(squared, scale)
+    slope = linear * decay
     slope *= -5.0 / 6.0
-    t += squared * (5.0 / 3.0)
-    t *= decay
-    return t, slope
+    return _covariance(squared, linear, decay), slope
+
+
+def _linear_and_decay(squared: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    """`1 + √5 r` and `s exp(-√5 r)`."""
+    linear = np.sqrt(squared)
+    linear *= -_ROOT5
+    decay = np.exp(linear)
+    decay *= scale
+    np.subtract(1.0, linear, out=linear)
+    return linear, decay
+
+
+def _covariance(squared: FloatArray, linear: FloatArray, decay: FloatArray) -> FloatArray:
+    squared *= 5.0 / 3.0
+    squared += linear
+    squared *= decay
+    return squared
 
 
 def _are_the_same(first: Tensor, second: Tensor) -> bool:

@@ -117,7 +117,7 @@ class EvidenceTrust:
         ConfigurationError: If an argument is out of its range.
     """
 
-    n_draws: int = 256
+    n_draws: int = 128
     n_candidates: int = 256
     temperature: float = 1.0
     resolution: float = 0.1
