@@ -12,9 +12,9 @@ inverse and one product with the points, whatever the dimension. The steps are t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from llm_prior_bo.gradients import product
 from llm_prior_bo.matern import matern_and_slope, squared_distances
 from llm_prior_bo.space import FloatArray
 from llm_prior_bo.subset import even_rows
+
+KernelPriors: TypeAlias = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 LARGEST = 1e3
 """Of all hyperparameters: outcomes are standardised and ranges have length 1, so nothing is lost beyond it."""
@@ -49,6 +51,10 @@ class LogPosterior:
     model: SingleTaskGP
     X: FloatArray
     residual: FloatArray
+    _kernel_priors: KernelPriors = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_kernel_priors", _kernel_priors(self.model))  # once, not at every evaluation
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at `w + 2` log hyperparameters: length scales, variance, noise.
@@ -86,7 +92,7 @@ class LogPosterior:
 
     def _priors(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Log density of the kernel priors, in the hyperparameters themselves, and its slope in their logarithms."""
-        (loc, spread), (a, b), (c, d) = _kernel_priors(self.model)
+        (loc, spread), (a, b), (c, d) = self._kernel_priors
         deviation = (theta[:-2] - loc) / spread
         scale, noise = theta[-2], theta[-1]
         value = -float(np.sum(theta[:-2] + 0.5 * deviation**2))
@@ -148,7 +154,7 @@ def set_hyperparameters(model: SingleTaskGP, values: FloatArray) -> None:
     model.likelihood.noise = limited[-1:]
 
 
-def _kernel_priors(model: SingleTaskGP) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+def _kernel_priors(model: SingleTaskGP) -> KernelPriors:
     """Location and scale of the log-normal, shape and rate of the two gamma densities."""
     kernel: Any = model.covar_module
     noise = model.likelihood.noise_covar.noise_prior
