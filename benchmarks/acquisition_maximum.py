@@ -26,7 +26,7 @@ from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.engine import N_INCUMBENTS, acquisition_starts
 from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 from llm_prior_bo.trust import incumbents
 
 TASKS = ("hpobench_nn_phoneme", "rbv2_xgboost_40499", "fcnet_slice_localization")

@@ -25,7 +25,7 @@ from llm_prior_bo.benchmark.problems import Problem, get_problem
 from llm_prior_bo.benchmark.study import run_trials
 from llm_prior_bo.benchmark.summary import Quartiles
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 CASES = (
     ("branin", 20),

@@ -30,7 +30,7 @@ from llm_prior_bo.benchmark.runner import Record, Task, run_tasks
 from llm_prior_bo.benchmark.study import run_trials
 from llm_prior_bo.benchmark.summary import Quartiles
 from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 CHECKPOINTS = (6, 10, 15, 20)
 RIGHT, WRONG = ("strong", "weak"), ("wrong-narrow", "wrong-wide")

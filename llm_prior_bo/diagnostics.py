@@ -9,7 +9,7 @@ from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.elicitation.remarks import remarks
 from llm_prior_bo.elicitation.spending import Usage
 from llm_prior_bo.persistence import FailureRecord, Records, load_records
-from llm_prior_bo.trial_records import Suggestion, read_suggestion
+from llm_prior_bo.trials.trial_records import Suggestion, read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study

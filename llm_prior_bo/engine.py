@@ -20,8 +20,8 @@ from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
-from llm_prior_bo.trial_records import Suggestion
+from llm_prior_bo.trials.training_data import TrainingData
+from llm_prior_bo.trials.trial_records import Suggestion
 from llm_prior_bo.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
 
 N_PRIOR_STARTS = 128

@@ -31,14 +31,14 @@ from gpytorch.priors import GammaPrior
 from scipy.special import log_ndtr
 from torch import Tensor
 
-from llm_prior_bo.conditions import infer_conditions
-from llm_prior_bo.exact_gp import ExactPosterior, Marginals, training_root
-from llm_prior_bo.gradients import as_torch
-from llm_prior_bo.kernel_input import KernelInput
+from llm_prior_bo.gp.conditions import infer_conditions
+from llm_prior_bo.gp.exact_gp import ExactPosterior, Marginals, training_root
+from llm_prior_bo.gp.gradients import as_torch
+from llm_prior_bo.gp.kernel_input import KernelInput
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import FloatArray, SearchSpace
 from llm_prior_bo.surrogate import fit_process, mixed_kernel
-from llm_prior_bo.training_data import MAX_IN_VAIN, TrainingData
+from llm_prior_bo.trials.training_data import MAX_IN_VAIN, TrainingData
 
 LOG_HANDICAP = 1.0
 """What the process must explain better than the base rate to be as probable, in log likelihood: it was fitted (AIC)."""

@@ -14,8 +14,8 @@ from llm_prior_bo.beliefs import pooled_shares
 from llm_prior_bo.elicitation.choices import choice_texts
 from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.elicitation.insights import NumericQuantiles, RegionReport, StudyInsights
+from llm_prior_bo.gp.optimum_posterior import optimum_posterior
 from llm_prior_bo.optimize import perturbed
-from llm_prior_bo.optimum_posterior import optimum_posterior
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.refresh import RefreshReason
 from llm_prior_bo.space import SearchSpace

@@ -22,8 +22,8 @@ from botorch.utils.transforms import t_batch_mode_transform
 from scipy.special import erfcx, ndtr
 from torch import Tensor
 
-from llm_prior_bo.exact_gp import ExactPosterior, supports
-from llm_prior_bo.gradients import as_torch
+from llm_prior_bo.gp.exact_gp import ExactPosterior, supports
+from llm_prior_bo.gp.gradients import as_torch
 from llm_prior_bo.space import FloatArray
 from llm_prior_bo.surrogate import Surrogate
 

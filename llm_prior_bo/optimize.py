@@ -16,7 +16,7 @@ from botorch.optim.batched_lbfgs_b import fmin_l_bfgs_b_batched
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from llm_prior_bo.gradients import WithGradient, value_and_gradient
+from llm_prior_bo.gp.gradients import WithGradient, value_and_gradient
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
 N_SOBOL = 512

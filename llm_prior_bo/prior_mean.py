@@ -27,13 +27,13 @@ from torch import Tensor
 
 from llm_prior_bo.decay import DecaySchedule, PowerDecay, check_decay, exponent_at
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.exact_gp import training_root
-from llm_prior_bo.kernel_input import KernelInput
+from llm_prior_bo.gp.exact_gp import training_root
+from llm_prior_bo.gp.kernel_input import KernelInput
+from llm_prior_bo.gp.trend import add_trend, parts_of
 from llm_prior_bo.priors import OptimumPrior, Plausibility, UniformPrior
 from llm_prior_bo.priors.base import as_points, space_of
 from llm_prior_bo.space import FloatArray, SearchSpace
 from llm_prior_bo.surrogate import Surrogate, joint_model
-from llm_prior_bo.trend import add_trend, parts_of
 
 DEFAULT_DECAY = PowerDecay(beta=10.0, cap=1.0)
 

@@ -35,7 +35,6 @@ from llm_prior_bo.errors import (
     LLMPriorError,
     RepairedAnswerWarning,
 )
-from llm_prior_bo.found_space import FoundSpace
 from llm_prior_bo.persistence import (
     FailureRecord,
     Records,
@@ -48,7 +47,8 @@ from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, Uniform
 from llm_prior_bo.refresh import RefreshPolicy, RefreshReason
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study_progress import study_progress
-from llm_prior_bo.trial_records import is_asking, is_own, mark_asking
+from llm_prior_bo.trials.found_space import FoundSpace
+from llm_prior_bo.trials.trial_records import is_asking, is_own, mark_asking
 
 if TYPE_CHECKING:
     from optuna import Study

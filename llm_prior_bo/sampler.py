@@ -37,8 +37,6 @@ from llm_prior_bo.elicitation.spending import SpendingLimit
 from llm_prior_bo.engine import Engine
 from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
 from llm_prior_bo.feasibility import FeasibilityModel, fit_feasibility, keep_away, likely_to_finish, success_probability
-from llm_prior_bo.found_space import FoundSpace
-from llm_prior_bo.independent import IndependentWarnings, why_independent
 from llm_prior_bo.learned import learned_insights
 from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
@@ -47,8 +45,10 @@ from llm_prior_bo.refresh import RefreshPolicy, RefreshReason
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.startup import startup_point, startup_slot
 from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.training_data import PrunedTrials, TrainingData
-from llm_prior_bo.trial_records import (
+from llm_prior_bo.trials.found_space import FoundSpace
+from llm_prior_bo.trials.independent import IndependentWarnings, why_independent
+from llm_prior_bo.trials.training_data import PrunedTrials, TrainingData
+from llm_prior_bo.trials.trial_records import (
     Suggestion,
     abandon,
     mark_failed,
@@ -57,8 +57,8 @@ from llm_prior_bo.trial_records import (
     read_suggestion,
     started_here,
 )
+from llm_prior_bo.trials.turns import turn
 from llm_prior_bo.trust import EvidenceTrust, TrustGate
-from llm_prior_bo.turns import turn
 
 if TYPE_CHECKING:
     from optuna import Study

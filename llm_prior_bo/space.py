@@ -269,6 +269,11 @@ class SearchSpace:
             )
         self.columns: tuple[Column, ...] = tuple(Column(name, dist) for name, dist in distributions.items())
 
+    @property
+    def neutral_point(self) -> FloatArray:
+        """The coordinates that stand for "not active", `d`: the middle of numeric columns, else the first choice."""
+        return np.array([0.0 if column.kind == "categorical" else 0.5 for column in self.columns])
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameter names in column order."""

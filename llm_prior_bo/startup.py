@@ -11,7 +11,7 @@ from torch import Tensor
 
 from llm_prior_bo.priors import OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trial_records import read_suggestion, started_here
+from llm_prior_bo.trials.trial_records import read_suggestion, started_here
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -13,7 +13,7 @@ from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.persistence import FailureRecord
 from llm_prior_bo.refresh import StudyProgress
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trial_records import read_suggestion
+from llm_prior_bo.trials.trial_records import read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study

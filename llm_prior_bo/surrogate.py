@@ -21,14 +21,14 @@ from gpytorch.means import Mean, ZeroMean
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
 
-from llm_prior_bo.conditions import Condition, infer_conditions
 from llm_prior_bo.errors import SurrogateWarning
-from llm_prior_bo.hyperparameters import maximise_posterior
-from llm_prior_bo.kernel_input import KernelInput
-from llm_prior_bo.matern import ScaledMatern
-from llm_prior_bo.outcomes import scale_constraint, standardize_outcome
+from llm_prior_bo.gp.conditions import Condition, infer_conditions
+from llm_prior_bo.gp.hyperparameters import maximise_posterior
+from llm_prior_bo.gp.kernel_input import KernelInput
+from llm_prior_bo.gp.matern import ScaledMatern
+from llm_prior_bo.gp.outcomes import scale_constraint, standardize_outcome
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 MAX_FIT_ITERATIONS = 100
 FIT_TOLERANCE = 1e-3

@@ -22,7 +22,7 @@ from botorch.models.model import Model
 from torch import Tensor
 
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.optimum_posterior import OptimumPosterior, optimum_posterior
+from llm_prior_bo.gp.optimum_posterior import OptimumPosterior, optimum_posterior
 from llm_prior_bo.priors import DiscountedPrior, MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.priors.base import space_of
 from llm_prior_bo.space import SearchSpace

@@ -35,7 +35,7 @@ from llm_prior_bo.elicitation import FunctionClient
 from llm_prior_bo.errors import ConfigurationError, ElicitationError, ElicitationWarning
 from llm_prior_bo.persistence import load_elicitations, load_failures
 from llm_prior_bo.prior_source import ElicitedPrior
-from llm_prior_bo.trial_records import ASKING_KEY, Suggestion, mark_started, read_suggestion
+from llm_prior_bo.trials.trial_records import ASKING_KEY, Suggestion, mark_started, read_suggestion
 from tests.conftest import Open
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})

@@ -12,7 +12,7 @@ from torch import Tensor
 from llm_prior_bo import EvidenceTrust, MixturePrior, PriorAnswer, SearchSpace, UniformPrior, build_prior
 from llm_prior_bo.beliefs import Belief, pool_beliefs, pooled_shares, weigh_beliefs
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
 GATE = EvidenceTrust()

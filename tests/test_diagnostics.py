@@ -11,7 +11,7 @@ from llm_prior_bo import Elicitation, PriorAnswer
 from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.elicitation.elicitor import Usage
 from llm_prior_bo.persistence import save_elicitation, save_failure
-from llm_prior_bo.trial_records import Suggestion, publish_suggestion
+from llm_prior_bo.trials.trial_records import Suggestion, publish_suggestion
 
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.5, 0.2, 0.8)})
 SUGGESTION = Suggestion(params={"x": 0.5}, phase="model", n=4, exponent=2.5, log_acquisition=-1.0, log_prior=0.5)

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, UniformPrior, build_prior, prior_weighted
 from llm_prior_bo.diagnostics import study_statistics
-from llm_prior_bo.exact_gp import ExactPosterior
 from llm_prior_bo.feasibility import (
     LOG_HANDICAP,
     FeasibilityModel,
@@ -29,10 +28,11 @@ from llm_prior_bo.feasibility import (
     keep_away,
     likely_to_finish,
 )
+from llm_prior_bo.gp.exact_gp import ExactPosterior
 from llm_prior_bo.log_acquisition import log_acquisition
 from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.training_data import TrainingData
-from llm_prior_bo.trial_records import failed_by_itself, read_suggestion
+from llm_prior_bo.trials.training_data import TrainingData
+from llm_prior_bo.trials.trial_records import failed_by_itself, read_suggestion
 from tests.gps import gp, matern
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})

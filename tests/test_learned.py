@@ -14,7 +14,7 @@ from llm_prior_bo.beliefs import Belief, weigh_beliefs
 from llm_prior_bo.elicitation.insights import NumericQuantiles
 from llm_prior_bo.learned import learned_insights, parameter_importance
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 SPACE = SearchSpace(
     {

@@ -20,7 +20,7 @@ from llm_prior_bo import SearchSpace, UniformPrior, prior_weighted
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.log_acquisition import MAX_PENDING, log_acquisition, log_improvement
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
 NOTHING = torch.zeros(0, 2, dtype=torch.float64)

@@ -27,7 +27,7 @@ from torch import Tensor
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.decay import ConstantDecay
 from llm_prior_bo.errors import ConfigurationError, PriorError
-from llm_prior_bo.exact_gp import ExactPosterior
+from llm_prior_bo.gp.exact_gp import ExactPosterior
 from llm_prior_bo.log_acquisition import N_MC_SAMPLES, log_acquisition
 from llm_prior_bo.prior_mean import PriorMean
 from llm_prior_bo.priors import (
@@ -43,7 +43,7 @@ from llm_prior_bo.priors import (
 )
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 from tests.gps import gp, matern
 
 DOUBLE = torch.float64

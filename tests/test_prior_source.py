@@ -46,7 +46,7 @@ from llm_prior_bo.elicitation.spending import SpendingLimit, Usage
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, RepairedAnswerWarning
 from llm_prior_bo.persistence import load_elicitations, load_failures, save_elicitation, save_failure
 from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, known_space
-from llm_prior_bo.trial_records import mark_started, read_suggestion
+from llm_prior_bo.trials.trial_records import mark_started, read_suggestion
 from tests.conftest import Open
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})

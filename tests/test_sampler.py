@@ -54,7 +54,7 @@ from llm_prior_bo.errors import (
 from llm_prior_bo.optimize import optimize_acquisition
 from llm_prior_bo.persistence import save_elicitation
 from llm_prior_bo.surrogate import Surrogate
-from llm_prior_bo.trial_records import Suggestion, is_own
+from llm_prior_bo.trials.trial_records import Suggestion, is_own
 from llm_prior_bo.trust import Evidence, EvidenceTrust
 
 ROOT = Path(__file__).parents[1]

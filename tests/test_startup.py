@@ -11,7 +11,7 @@ from scipy import stats
 
 from llm_prior_bo import MixturePrior, PriorAnswer, SearchSpace, UniformPrior, build_prior, pool_priors
 from llm_prior_bo.startup import startup_point, startup_slot
-from llm_prior_bo.trial_records import Suggestion, mark_started, publish_suggestion
+from llm_prior_bo.trials.trial_records import Suggestion, mark_started, publish_suggestion
 
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b"])}

@@ -38,8 +38,8 @@ from llm_prior_bo import (
 from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.elicitation.prompt import render_prompt
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.training_data import TrainingData
-from llm_prior_bo.trial_records import Suggestion, is_own, started_here
+from llm_prior_bo.trials.training_data import TrainingData
+from llm_prior_bo.trials.trial_records import Suggestion, is_own, started_here
 from tests.storages import MODES, quiet_supplier
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})

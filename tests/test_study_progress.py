@@ -16,7 +16,7 @@ from llm_prior_bo import Elicitation, PriorAnswer, SearchSpace
 from llm_prior_bo.persistence import FailureRecord
 from llm_prior_bo.refresh import StudyProgress
 from llm_prior_bo.study_progress import study_progress
-from llm_prior_bo.trial_records import SUGGESTION_KEY
+from llm_prior_bo.trials.trial_records import SUGGESTION_KEY
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1)})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)})

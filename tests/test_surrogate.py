@@ -16,7 +16,7 @@ from llm_prior_bo import surrogate as module
 from llm_prior_bo.errors import SurrogateWarning
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b", "c"])}

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.optimum_posterior import OptimumPosterior
+from llm_prior_bo.gp.optimum_posterior import OptimumPosterior
 from llm_prior_bo.priors import DiscountedPrior, MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate, incumbents
 from tests.gps import gp, matern
 from tests.priors.cases import MIXED, PLANE, UNIT, mixed, random_priors, region, seeded, single

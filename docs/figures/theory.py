@@ -28,13 +28,13 @@ from llm_prior_bo.benchmark.problems import Problem, get_problem
 from llm_prior_bo.benchmark.study import run_trials
 from llm_prior_bo.decay import DecaySchedule, bind_decay, loss_bound
 from llm_prior_bo.diagnostics import study_statistics
-from llm_prior_bo.optimum_posterior import OptimumPosterior, optimum_posterior
+from llm_prior_bo.gp.optimum_posterior import OptimumPosterior, optimum_posterior
 from llm_prior_bo.priors import RegionPrior, SplitNormalMarginal, UniformPrior
 from llm_prior_bo.sampler import N_STARTUP_WITH_PRIOR
 from llm_prior_bo.startup import startup_point
 from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.training_data import TrainingData
-from llm_prior_bo.trial_records import Suggestion
+from llm_prior_bo.trials.training_data import TrainingData
+from llm_prior_bo.trials.trial_records import Suggestion
 from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
 
 N_TRIALS = 30

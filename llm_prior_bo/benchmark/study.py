@@ -18,7 +18,7 @@ from llm_prior_bo.benchmark.priors import make_prior
 from llm_prior_bo.benchmark.problems import Problem, get_problem
 from llm_prior_bo.benchmark.runner import Task
 from llm_prior_bo.diagnostics import study_statistics
-from llm_prior_bo.trial_records import Suggestion
+from llm_prior_bo.trials.trial_records import Suggestion
 
 NO_PRIOR_KIND = "uniform"
 """Kind of prior that methods in `PRIOR_FREE` are recorded under."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from llm_prior_bo.errors import PriorError
-from llm_prior_bo.gradients import as_torch, value_and_gradient
+from llm_prior_bo.gp.gradients import as_torch, value_and_gradient
 from llm_prior_bo.priors.base import OptimumPrior, Points, as_points, device_of
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
 from llm_prior_bo.priors.mixture import MixturePrior

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from llm_prior_bo import PriorAnswer, SearchSpace
 from llm_prior_bo.errors import ElicitationWarning
 from llm_prior_bo.persistence import load_elicitations
-from llm_prior_bo.trial_records import Suggestion, read_suggestion
+from llm_prior_bo.trials.trial_records import Suggestion, read_suggestion
 from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
 from tests.workers.places import Place
 from tests.workers.processes import CONTEXT

@@ -9,8 +9,9 @@ from typing import Any
 import optuna
 import pytest
 
-from llm_prior_bo import LLMPriorSampler, MixturePrior, SearchSpace, _isolation, build_prior, turns
-from llm_prior_bo.trial_records import Suggestion, mark_choosing, publish_suggestion, read_suggestion
+from llm_prior_bo import LLMPriorSampler, MixturePrior, SearchSpace, _isolation, build_prior
+from llm_prior_bo.trials import turns
+from llm_prior_bo.trials.trial_records import Suggestion, mark_choosing, publish_suggestion, read_suggestion
 from tests.elicitation.fake_server import FakeServer
 from tests.workers.conftest import Gather, Open
 from tests.workers.crew import ANSWER, close_pairs

@@ -25,7 +25,7 @@ from llm_prior_bo import LLMElicitor, LLMPriorSampler
 from llm_prior_bo.benchmark.runner import _end_with_parent
 from llm_prior_bo.elicitation import LiteLLMClient
 from llm_prior_bo.prior_source import ElicitedPrior
-from llm_prior_bo.trial_records import read_suggestion
+from llm_prior_bo.trials.trial_records import read_suggestion
 from tests.workers.places import Place
 
 torch.set_num_threads(1)

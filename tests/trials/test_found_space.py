@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from llm_prior_bo import SearchSpace
-from llm_prior_bo.found_space import FoundSpace, current_distribution
+from llm_prior_bo.trials.found_space import FoundSpace, current_distribution
 from tests.strategies import spaces
 
 X, Y, Z = FloatDistribution(0, 1), IntDistribution(0, 4), CategoricalDistribution(["a", "b"])

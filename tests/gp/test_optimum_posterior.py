@@ -28,9 +28,9 @@ from gpytorch.kernels import MaternKernel, RBFKernel
 from scipy import stats
 from torch import Tensor
 
-from llm_prior_bo import optimum_posterior as module
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.optimum_posterior import OptimumPosterior, optimum_posterior
+from llm_prior_bo.gp import optimum_posterior as module
+from llm_prior_bo.gp.optimum_posterior import OptimumPosterior, optimum_posterior
 from tests.gps import gp, matern
 
 DOUBLE = torch.float64

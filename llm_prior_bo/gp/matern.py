@@ -18,7 +18,7 @@ import torch
 from gpytorch.kernels import ScaleKernel
 from torch import Tensor
 
-from llm_prior_bo.gradients import product
+from llm_prior_bo.gp.gradients import product
 from llm_prior_bo.space import FloatArray
 
 _ROOT5 = math.sqrt(5.0)

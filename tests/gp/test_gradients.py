@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from llm_prior_bo.gradients import WithGradient, as_torch, product, value_and_gradient
+from llm_prior_bo.gp.gradients import WithGradient, as_torch, product, value_and_gradient
 from llm_prior_bo.space import FloatArray
 
 

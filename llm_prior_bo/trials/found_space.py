@@ -2,8 +2,8 @@
 
 Optuna's objectives say what they want while they run. Parameters may occur in some trials only (conditional ones), may
 turn up late, and their ranges may change. Groups of parameters that occur together need no models of their own here:
-the surrogate learns which columns count when (`llm_prior_bo.conditions`), so one model of all of them does, and what a
-branch has in common with the others is learned from all trials.
+the surrogate learns which columns count when (`llm_prior_bo.gp.conditions`), so one model of all of them does, and what
+a branch has in common with the others is learned from all trials.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 
 from llm_prior_bo.errors import IndependentSamplingWarning, LLMPriorWarning
-from llm_prior_bo.found_space import FoundSpace
-from llm_prior_bo.independent import IndependentWarnings, why_independent
+from llm_prior_bo.trials.found_space import FoundSpace
+from llm_prior_bo.trials.independent import IndependentWarnings, why_independent
 
 UNIT, ONE, OTHER = FloatDistribution(0, 1), FloatDistribution(1, 1), FloatDistribution(3, 4)
 NOTHING = FoundSpace({}, 0)

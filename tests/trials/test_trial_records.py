@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from llm_prior_bo.trial_records import (
+from llm_prior_bo.trials.trial_records import (
     STARTED_KEY,
     SUGGESTION_KEY,
     Suggestion,

@@ -11,8 +11,7 @@ import torch
 from botorch.models.transforms.input import InputTransform
 from torch import Tensor
 
-from llm_prior_bo.conditions import Condition, NeutralInactive
-from llm_prior_bo.encoding_cache import neutral_point
+from llm_prior_bo.gp.conditions import Condition, NeutralInactive
 from llm_prior_bo.space import FloatArray, SearchSpace
 
 _ONE_HOT = 1.0 / math.sqrt(2.0)
@@ -32,7 +31,7 @@ class KernelInput(InputTransform):
         self.transform_on_train = self.transform_on_eval = self.transform_on_fantasize = True
         self.is_one_to_many = False
         self._conditions = tuple(conditions)
-        self._neutral = NeutralInactive(conditions, torch.as_tensor(neutral_point(space))) if conditions else None
+        self._neutral = NeutralInactive(conditions, torch.as_tensor(space.neutral_point)) if conditions else None
         sizes = _choice_columns(space)
         wide = [(j, choice) for j in range(len(space)) for choice in (range(sizes[j]) if j in sizes else [-1])]
         self._source = np.array([j for j, _ in wide])  # the column that each of the wide ones comes from

@@ -20,11 +20,11 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.gradients import product
-from llm_prior_bo.kernel_input import KernelInput
-from llm_prior_bo.matern import matern_and_slope, squared_distances
+from llm_prior_bo.gp.gradients import product
+from llm_prior_bo.gp.kernel_input import KernelInput
+from llm_prior_bo.gp.matern import matern_and_slope, squared_distances
+from llm_prior_bo.gp.trend import parts_of
 from llm_prior_bo.space import FloatArray
-from llm_prior_bo.trend import parts_of
 
 
 class Marginals(NamedTuple):

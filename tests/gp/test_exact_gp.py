@@ -20,12 +20,12 @@ from torch import Tensor
 
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.exact_gp import ExactPosterior, supports, training_root
+from llm_prior_bo.gp.exact_gp import ExactPosterior, supports, training_root
 from llm_prior_bo.log_acquisition import LeanLogExpectedImprovement
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 from tests.gps import gp
 
 N = 15

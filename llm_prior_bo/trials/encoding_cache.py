@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.errors import SearchSpaceError
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
-from llm_prior_bo.trial_records import read_suggestion
+from llm_prior_bo.trials.trial_records import read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -53,11 +53,6 @@ def encode_trials(study: Study, space: SearchSpace, trials: Sequence[FrozenTrial
     return [known[trial.number][1] if trial.state.is_finished() else encode_trial(trial, space) for trial in trials]
 
 
-def neutral_point(space: SearchSpace) -> FloatArray:
-    """The coordinates that stand for "not active": the middle of numeric columns, the first choice of others, `d`."""
-    return np.array([0.0 if column.kind == "categorical" else 0.5 for column in space.columns])
-
-
 def encode_trial(trial: FrozenTrial, space: SearchSpace) -> FloatArray | None:
     """Encode the parameters of a trial, published ones included.
 
@@ -85,7 +80,7 @@ def _is_known(trial: FrozenTrial, known: _Remembered) -> bool:
 def _encode_all(trials: Sequence[FrozenTrial], space: SearchSpace) -> list[FloatArray | None]:
     """Encode column by column, which for many trials is several times as fast as trial by trial."""
     params = [_known_params(trial) for trial in trials]
-    points = np.tile(neutral_point(space), (len(trials), 1))  # trials x d
+    points = np.tile(space.neutral_point, (len(trials), 1))  # trials x d
     legal = np.array([not row.keys().isdisjoint(space.names) for row in params], dtype=bool)
     for j, column in enumerate(space.columns):
         present = np.array([i for i, row in enumerate(params) if column.name in row], dtype=np.int64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_prior_bo.subset import even_rows, merit_of, representative_rows
+from llm_prior_bo.gp.subset import even_rows, merit_of, representative_rows
 
 
 @given(n=st.integers(0, 300), limit=st.integers(1, 120), seed=st.integers(0, 5))

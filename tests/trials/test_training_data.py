@@ -17,10 +17,10 @@ from optuna.pruners import HyperbandPruner
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from llm_prior_bo import SearchSpace
-from llm_prior_bo.encoding_cache import encode_trial, neutral_point
 from llm_prior_bo.errors import SearchSpaceError
-from llm_prior_bo.training_data import MAX_IN_VAIN, TrainingData
-from llm_prior_bo.trial_records import SUGGESTION_KEY, Suggestion, publish_suggestion
+from llm_prior_bo.trials.encoding_cache import encode_trial
+from llm_prior_bo.trials.training_data import MAX_IN_VAIN, TrainingData
+from llm_prior_bo.trials.trial_records import SUGGESTION_KEY, Suggestion, publish_suggestion
 from tests.strategies import legal_values, spaces
 
 SPACE = SearchSpace(
@@ -144,7 +144,7 @@ class TestNumbers:
 
 class TestParameters:
     def test_a_parameter_that_was_not_active_is_neutral(self) -> None:
-        assert neutral_point(SPACE).tolist() == [0.5, 0.5, 0.0]
+        assert SPACE.neutral_point.tolist() == [0.5, 0.5, 0.0]
         data = TrainingData.from_study(study_with(trial_of({"k": 2}, 1.0), trial_of(FULL, 1.0)), SPACE)
         assert data.X[0].tolist() == [0.5, 0.375, 0.0]
         assert data.active is not None

@@ -14,9 +14,9 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from llm_prior_bo import encoding_cache as module
-from llm_prior_bo.encoding_cache import encode_trial, encode_trials
 from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.trials import encoding_cache as module
+from llm_prior_bo.trials.encoding_cache import encode_trial, encode_trials
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "x": FloatDistribution(1e-3, 1.0, log=True),

@@ -16,7 +16,7 @@ from gpytorch.kernels import Kernel
 from gpytorch.means import Mean
 from torch import Tensor
 
-from llm_prior_bo.gradients import WithGradient, as_torch
+from llm_prior_bo.gp.gradients import WithGradient, as_torch
 
 
 class Parts(NamedTuple):

@@ -23,10 +23,10 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from linear_operator.utils.errors import NotPSDError
 from scipy.optimize import minimize
 
-from llm_prior_bo.gradients import product
-from llm_prior_bo.matern import matern_and_slope, squared_distances
+from llm_prior_bo.gp.gradients import product
+from llm_prior_bo.gp.matern import matern_and_slope, squared_distances
+from llm_prior_bo.gp.subset import even_rows
 from llm_prior_bo.space import FloatArray
-from llm_prior_bo.subset import even_rows
 
 KernelPriors: TypeAlias = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 

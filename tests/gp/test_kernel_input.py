@@ -9,8 +9,8 @@ import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from llm_prior_bo.conditions import Condition
-from llm_prior_bo.kernel_input import KernelInput
+from llm_prior_bo.gp.conditions import Condition
+from llm_prior_bo.gp.kernel_input import KernelInput
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
 

@@ -27,7 +27,7 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.exact_gp import dense_covariance
+from llm_prior_bo.gp.exact_gp import dense_covariance
 
 _NUGGET = 1e-8
 """Share of the variance added to that of every candidate: some of them coincide, or nearly."""

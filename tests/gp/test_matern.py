@@ -8,7 +8,7 @@ import torch
 from gpytorch.kernels import MaternKernel, ScaleKernel
 from torch import Tensor
 
-from llm_prior_bo.matern import ScaledMatern, matern_and_slope, squared_distances
+from llm_prior_bo.gp.matern import ScaledMatern, matern_and_slope, squared_distances
 
 
 def points(*shape: int, seed: int = 0) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_prior_bo.outcomes import scale_constraint, standardize_outcome
+from llm_prior_bo.gp.outcomes import scale_constraint, standardize_outcome
 
 
 def _tensor(values: list[float]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from llm_prior_bo.errors import IndependentSamplingWarning
-from llm_prior_bo.found_space import MIN_OCCURRENCES, FoundSpace
+from llm_prior_bo.trials.found_space import MIN_OCCURRENCES, FoundSpace
 
 
 @dataclass

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from llm_prior_bo import surrogate as module
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.hyperparameters import (
+from llm_prior_bo.gp.hyperparameters import (
     LARGEST,
     LogPosterior,
     get_hyperparameters,

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from llm_prior_bo.trial_records import is_choosing, mark_choosing, read_suggestion
+from llm_prior_bo.trials.trial_records import is_choosing, mark_choosing, read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study

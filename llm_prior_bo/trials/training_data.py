@@ -13,11 +13,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
-from llm_prior_bo.encoding_cache import encode_trials
 from llm_prior_bo.errors import SearchSpaceError
+from llm_prior_bo.gp.subset import even_rows, merit_of, representative_rows
 from llm_prior_bo.space import FloatArray, SearchSpace
-from llm_prior_bo.subset import even_rows, merit_of, representative_rows
-from llm_prior_bo.trial_records import failed_by_itself, retried_numbers
+from llm_prior_bo.trials.encoding_cache import encode_trials
+from llm_prior_bo.trials.trial_records import failed_by_itself, retried_numbers
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -6,10 +6,10 @@ import torch
 from botorch.posteriors.gpytorch import GPyTorchPosterior
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from llm_prior_bo.conditions import Condition, NeutralInactive, infer_conditions
+from llm_prior_bo.gp.conditions import Condition, NeutralInactive, infer_conditions
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.training_data import TrainingData
+from llm_prior_bo.trials.training_data import TrainingData
 
 SPACE = SearchSpace(
     {
