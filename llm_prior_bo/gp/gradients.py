@@ -38,7 +38,7 @@ def as_torch(function: WithGradient, X: Tensor) -> Tensor:
         X: Points, `batch_shape x d`.
 
     Returns:
-        `batch_shape`.
+        `batch_shape`, float64 on the device of `X`.
     """
     value: Tensor = _ByHand.apply(X, function)  # type: ignore[no-untyped-call]
     return value
@@ -61,15 +61,15 @@ def product(first: FloatArray, second: FloatArray) -> FloatArray:
 class _ByHand(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, X: Tensor, function: WithGradient) -> Tensor:
-        points = X.detach().reshape(-1, X.shape[-1]).double().numpy()
+        points = X.detach().reshape(-1, X.shape[-1]).to("cpu", torch.float64).numpy()
         if ctx.needs_input_grad[0]:
             values, gradient = function.value_and_gradient(points)
-            ctx.save_for_backward(torch.as_tensor(gradient).reshape(X.shape))
+            ctx.save_for_backward(torch.as_tensor(gradient).reshape(X.shape).to(X))
         else:
             values = function.value(points)
-        return torch.as_tensor(np.ascontiguousarray(values)).reshape(X.shape[:-1])
+        return torch.as_tensor(np.ascontiguousarray(values)).reshape(X.shape[:-1]).to(X.device)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (own,) = ctx.saved_tensors
-        return gradient.unsqueeze(-1) * own, None
+        return gradient.to(own).unsqueeze(-1) * own, None

@@ -32,6 +32,14 @@ def test_is_differentiable_for_torch(shape: tuple[int, ...]) -> None:
     assert torch.autograd.gradcheck(lambda points: as_torch(Cubes(), points), X)
 
 
+def test_points_in_single_precision() -> None:
+    X = torch.rand(5, 4, requires_grad=True)
+    value = as_torch(Cubes(), X)
+    (gradient,) = torch.autograd.grad(value.sum(), X)
+    assert (value.dtype, gradient.dtype) == (torch.float64, torch.float32)
+    torch.testing.assert_close(gradient, 3.0 * X.detach().square())
+
+
 def test_the_gradient_is_left_out_where_nobody_wants_it() -> None:
     cubes = Cubes()
     assert isinstance(cubes, WithGradient)
