@@ -7,7 +7,7 @@ The first table has the processor time of a suggestion, first and steady as in `
 read all trials in a process that has not seen them (which every sampler that looks at them pays at first), and how much
 memory the process has gained after the first suggestion and after all of them; every row is a process of its own. The
 second one counts the calls of the storage that one trial makes, from `study.ask` to `study.tell`, of our sampler and of
-a random one. Calls of Optuna itself are in both.
+a random one; calls of Optuna itself are in both. The third one has the cost of a suggestion while other trials run.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from speed import distributions, history, objective, samplers, suggestion_seconds
 
-from llm_prior_bo import SearchSpace
+from llm_prior_bo import SearchSpace, UniformPrior
 
 STORAGES = ("memory", "sqlite")
 D = 8
 KIND = "mixed"
+PENDING = (0, 1, 8, 32, 100, 300)
 
 
 class CountingStorage(InMemoryStorage):
@@ -147,8 +148,32 @@ def print_calls(n: int) -> None:
         print(f"| `{name}` | {ours.get(name, 0.0):.0f} | {random.get(name, 0.0):.0f} |")
 
 
+def seconds_with_pending(p: int, name: str, *, n: int = 100, asks: int = 3) -> float:
+    """Processor time of a suggestion while `p` trials are running; the median of some, each told before the next."""
+    space = SearchSpace(distributions("numeric", D))
+    study = study_with(n, InMemoryStorage(), samplers([name], space)[name], space)
+    for point in UniformPrior(space).sample(p, generator=torch.Generator().manual_seed(1)):
+        study.enqueue_trial(space.decode(point))  # so that nothing is suggested for it
+        study.ask(space.distributions)
+    seconds, rng = [], np.random.default_rng(1)
+    for _ in range(1 + asks):
+        started = time.process_time()
+        trial = study.ask(space.distributions)
+        seconds.append(time.process_time() - started)
+        study.tell(trial, objective(trial.params, space, rng))
+    return float(np.median(seconds[1:]))
+
+
+def print_pending() -> None:
+    """The table of trials that run at the same time."""
+    print("\n| running trials | ours, ms | GPSampler, ms |\n|---|---|---|")
+    for p in PENDING:
+        ours, theirs = (1e3 * seconds_with_pending(p, name) for name in ("ours", "GPSampler"))
+        print(f"| {p} | {ours:.0f} | {theirs:.0f} |", flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", nargs="+", type=int, default=[1000, 10000])
     parser.add_argument("--storages", nargs="+", choices=STORAGES, default=list(STORAGES))
@@ -173,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command = [sys.executable, __file__, "--one-row", "--asks", str(options.asks)]
             subprocess.run([*command, "--trials", str(n), "--storages", kind], check=True)
     print_calls(min(options.trials))
+    print_pending()
 
 
 if __name__ == "__main__":
