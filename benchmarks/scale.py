@@ -41,7 +41,7 @@ from llm_prior_bo import SearchSpace, UniformPrior
 STORAGES = ("memory", "sqlite")
 D = 8
 KIND = "mixed"
-PENDING = (0, 1, 8, 32, 100, 300)
+PENDING = (0, 1, 8, 32, 100, 300, 1000)
 
 
 class CountingStorage(InMemoryStorage):

@@ -77,7 +77,7 @@ class Engine:
         best = incumbents(surrogate, N_INCUMBENTS)
         starts = torch.cat([acquisition_starts(prior, best, space, rng), evidence.optima[:N_OPTIMA]])
         x, value = optimize_acquisition(
-            acquisition, space, starts=starts, incumbents=best[:2], avoid=data.pending, rng=rng
+            acquisition, space, starts=starts, incumbents=best[:2], avoid=_taken(data), rng=rng
         )
         log_prior = float(prior.log_prob(x))
         without_prior = value - exponent * log_prior
@@ -111,6 +111,15 @@ def acquisition_starts(prior: OptimumPrior, best: Tensor, space: SearchSpace, rn
     draws = prior.sample(N_PRIOR_STARTS, generator=generator)
     near = [perturbed(best, space, n_each=20, scale=scale, rng=rng) for scale in NEAR_SCALES]
     return torch.cat([draws, *near])
+
+
+def _taken(data: TrainingData) -> Tensor:
+    """Points that are not suggested while there are others, `k x d`: pending ones, and then finished ones as well.
+
+    A trial that is alone may repeat one, where there is noise and nothing else to gain. While others run there is more
+    to gain from their results.
+    """
+    return torch.cat([data.pending, data.X]) if len(data.pending) else data.pending
 
 
 def _where_trials_finish(base: AcquisitionFunction, feasibility: FeasibilityModel | None) -> AcquisitionFunction:

@@ -90,12 +90,12 @@ class FeasibilityModel:
         by_score = np.exp(explained - value + _log_density(score) - log_ndtr(score))
         by_mean = by_score * self.scale / spread
         by_variance = -0.5 * by_score * score * (self.scale / spread) ** 2
-        return value, marginals.pull_back(by_mean, by_variance)
+        return value, marginals.pull_back(by_mean[:, None], by_variance)
 
     def _value(self, marginals: Marginals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Log probability, the part of it that the process explains, its score and the spread of the label, `n`."""
         spread = self.scale * np.sqrt(marginals.variance + self.noise)
-        score = (self.mean + self.scale * marginals.mean) / spread
+        score = (self.mean + self.scale * marginals.mean[:, 0]) / spread
         explained = math.log(self.structure) + log_ndtr(score)
         unexplained = math.log1p(-self.structure) + math.log(self.base_rate)
         return np.logaddexp(explained, unexplained), explained, score, spread

@@ -18,6 +18,7 @@ from botorch.acquisition.objective import GenericMCObjective
 from botorch.models.gp_regression import SingleTaskGP
 from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
+from botorch.utils.sampling import draw_sobol_normal_samples
 from botorch.utils.transforms import t_batch_mode_transform
 from scipy.special import erfcx, ndtr
 from torch import Tensor
@@ -28,9 +29,11 @@ from llm_prior_bo.space import FloatArray
 from llm_prior_bo.surrogate import Surrogate
 
 N_MC_SAMPLES = 128
+N_OUTCOMES = 64
+"""Possible outcomes at the pending points, over which expected improvement is averaged."""
 MAX_PENDING = 32
-"""Pending points that are integrated over; of more, the others count as evaluated with what is expected there, or the
-cost of a suggestion would grow with the number of workers."""
+"""Pending points that are integrated over by Monte Carlo; of more, the others count as evaluated with what is expected
+there, or the cost of a suggestion would grow fast with the number of workers."""
 _SMALLEST_VARIANCE = 1e-12  # BoTorch's
 _FAR_BELOW = -1e4
 """Standard deviations below the best value from which on a difference of logarithms has lost too many digits."""
@@ -42,26 +45,29 @@ _ROOT2 = math.sqrt(2.0)
 def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> AcquisitionFunction:
     """Choose and build the acquisition function for a surrogate.
 
-    * one objective, nothing pending, no constraint: analytic LogEI;
+    * one objective, no constraint: analytic LogEI, averaged over what may come out at pending points;
     * one objective otherwise: qLogNoisyExpectedImprovement, but while nothing is feasible the log probability that it
       is, for there is nothing to improve on;
     * several objectives: qLogNoisyExpectedHypervolumeImprovement (Ament et al., NeurIPS 2023, for all three).
 
     Args:
         surrogate: The fitted model.
-        pending: Points under evaluation, `p x d`; beyond `MAX_PENDING` of them the rest is approximated.
+        pending: Points under evaluation, `p x d`; where they are integrated over by Monte Carlo, those beyond
+            `MAX_PENDING` are approximated.
         seed: Seed of the quasi-Monte-Carlo base samples.
 
     Returns:
         A log-valued acquisition function to be maximised.
     """
     m, c = surrogate.n_objectives, surrogate.constraints.shape[-1]
+    if m == 1 and c == 0 and isinstance(surrogate.model, SingleTaskGP) and supports(surrogate.model):
+        return LeanLogExpectedImprovement(
+            surrogate.model, best_f=_best_value(surrogate), pending=pending.numpy(), seed=seed
+        )
+    if m == 1 and c == 0 and len(pending) == 0:
+        return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
     if len(pending) > MAX_PENDING:
         surrogate, pending = surrogate.expecting(pending[MAX_PENDING:]), pending[:MAX_PENDING]
-    if m == 1 and c == 0 and len(pending) == 0:
-        if isinstance(surrogate.model, SingleTaskGP) and supports(surrogate.model):
-            return LeanLogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
-        return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
     sampler = SobolQMCNormalSampler(torch.Size([N_MC_SAMPLES]), seed=seed)
     constraints = _constraint_callables(m, c)
     if m == 1 and constraints is not None and not bool(surrogate.feasible.any()):
@@ -93,17 +99,24 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
 
 
 class LeanLogExpectedImprovement(LogExpectedImprovement):
-    """BoTorch's `LogExpectedImprovement` of one output to be maximised, with its gradient in closed form.
+    """Log expected improvement of one output to be maximised, with its gradient in closed form.
+
+    Without pending points it is BoTorch's `LogExpectedImprovement`. With some, it is the log of the mean, over what may
+    come out there, of the expected improvement on the best value then known.
 
     Args:
         model: As `ExactPosterior` takes it.
         best_f: The value to improve on.
+        pending: Points under evaluation, `p x d`.
+        seed: Seed of the quasi-random outcomes at the pending points.
     """
 
-    def __init__(self, model: SingleTaskGP, best_f: float) -> None:
+    def __init__(self, model: SingleTaskGP, best_f: float, *, pending: FloatArray | None = None, seed: int = 0) -> None:
         super().__init__(model, best_f)
-        self._best = best_f
-        self._posterior = ExactPosterior(model)
+        p = 0 if pending is None else len(pending)
+        normals = draw_sobol_normal_samples(p, N_OUTCOMES, dtype=torch.float64, seed=seed).numpy().T if p else None
+        self._posterior = ExactPosterior(model, pending=pending, normals=normals)
+        self._best: FloatArray = self._posterior.outcomes.max(axis=0, initial=best_f)  # s
 
     @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # typed for functions of the base class
     def forward(self, X: Tensor) -> Tensor:
@@ -113,16 +126,29 @@ class LeanLogExpectedImprovement(LogExpectedImprovement):
     def value(self, X: FloatArray) -> FloatArray:
         """Log expected improvement at points `n x d`, `n`."""
         marginals = self._posterior.marginals(X)
-        return log_improvement(marginals.mean, marginals.variance, self._best)[0]
+        values = log_improvement(marginals.mean, marginals.variance[:, None], self._best)[0]  # n x s
+        return _log_mean(values)
 
     def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log expected improvement at points `n x d`, `n`, and its gradient, `n x d`."""
         marginals = self._posterior.marginals(X)
-        value, by_mean, by_variance = log_improvement(marginals.mean, marginals.variance, self._best)
-        return value, marginals.pull_back(by_mean, by_variance)
+        values, by_mean, by_variance = log_improvement(marginals.mean, marginals.variance[:, None], self._best)
+        value = _log_mean(values)
+        shares = np.exp(values - value[:, None]) / values.shape[1]  # n x s
+        return value, marginals.pull_back(shares * by_mean, (shares * by_variance).sum(axis=1))
 
 
-def log_improvement(mean: FloatArray, variance: FloatArray, best: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _log_mean(values: FloatArray) -> FloatArray:
+    """Log of the mean of exponentials, `n x s` to `n`."""
+    largest = values.max(axis=1)
+    mean: FloatArray = np.log(np.exp(values - largest[:, None]).mean(axis=1))
+    mean += largest
+    return mean
+
+
+def log_improvement(
+    mean: FloatArray, variance: FloatArray, best: float | FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Log expected improvement on a value, with its derivatives (Ament et al., NeurIPS 2023, section 4.1).
 
         log EI = log σ + log h(u),    u = (μ - best) / σ,    h = φ + u Φ
@@ -131,12 +157,12 @@ def log_improvement(mean: FloatArray, variance: FloatArray, best: float) -> tupl
     as `φ (1 + u Φ/φ)`, with the quotient from `erfcx`; far below it, where the bracket vanishes too, as its series.
 
     Args:
-        mean: Posterior means, `n`.
-        variance: Posterior variances, `n`; below 1e-12 they count as that, and constant.
-        best: The value to improve on.
+        mean: Posterior means, of any shape.
+        variance: Posterior variances, broadcast to it; below 1e-12 they count as that, and constant.
+        best: The value to improve on, broadcast to it.
 
     Returns:
-        The value, its derivative by the mean, and by the variance, `n` each.
+        The value, its derivative by the mean, and by the variance, each of the shape of the means.
     """
     sigma = np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE))
     u = (mean - best) / sigma

@@ -313,6 +313,17 @@ class TestWorkers:
                 study.tell(trial, sum(trial.params.values()))
         assert len(points(study)) == 12
 
+    def test_what_is_known_is_not_tried_again_while_others_run(self) -> None:
+        """However good it is: the best place is a corner, found at once."""
+        study = optuna.create_study(sampler=asked())
+        study.enqueue_trial({"x": 0.0, "y": 0.0})
+        asked_first = [study.ask(SPACE.distributions) for _ in range(2)]
+        study.tell(asked_first[0], 0.0)
+        for _ in range(10):  # the second one runs on
+            trial = study.ask(SPACE.distributions)
+            study.tell(trial, sum(trial.params.values()))
+        assert len(points(study)) == 12
+
     def test_asked_one_parameter_at_a_time(self) -> None:
         study = optuna.create_study(sampler=asked())
         trials = [study.ask() for _ in range(3)]

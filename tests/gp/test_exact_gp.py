@@ -13,6 +13,7 @@ from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.gp_regression_mixed import MixedSingleTaskGP
 from botorch.models.transforms.input import Normalize
 from botorch.posteriors.gpytorch import GPyTorchPosterior
+from botorch.utils.sampling import draw_sobol_normal_samples
 from gpytorch.kernels import MaternKernel, RBFKernel, ScaleKernel
 from gpytorch.means import ConstantMean, LinearMean
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -26,7 +27,7 @@ from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.surrogate import fit_surrogate
 from llm_prior_bo.trials.training_data import TrainingData
-from tests.gps import gp
+from tests.gps import gp, matern
 
 N = 15
 SPACE = SearchSpace(
@@ -177,15 +178,16 @@ class TestPosterior:
         X = new_points(known, n)
         marginals = ExactPosterior(known).marginals(X.numpy())
         mean, variance = own_posterior(known, X.unsqueeze(-2))
-        assert marginals.mean.shape == marginals.variance.shape == (n,)
-        np.testing.assert_allclose(marginals.mean, mean.detach().flatten(), rtol=0, atol=1e-9)
+        assert (marginals.mean.shape, marginals.variance.shape) == ((n, 1), (n,))
+        np.testing.assert_allclose(marginals.mean[:, 0], mean.detach().flatten(), rtol=0, atol=1e-9)
         np.testing.assert_allclose(marginals.variance, variance.detach().flatten(), rtol=0, atol=1e-9)
 
     def test_so_are_their_gradients(self, known: SingleTaskGP) -> None:
         X = new_points(known, 6, 1).requires_grad_()
         marginals = ExactPosterior(known).marginals(X.detach().squeeze(1).numpy())
-        one, none = np.ones(6), np.zeros(6)
-        for derivatives, expected in zip(((one, none), (none, one)), own_posterior(known, X), strict=True):
+        one, none = np.ones((6, 1)), np.zeros((6, 1))
+        derivatives_of = ((one, none[:, 0]), (none, one[:, 0]))
+        for derivatives, expected in zip(derivatives_of, own_posterior(known, X), strict=True):
             (reference,) = torch.autograd.grad(expected.sum(), X, retain_graph=True)
             gradient = marginals.pull_back(*derivatives)
             np.testing.assert_allclose(gradient, reference.squeeze(1).numpy(), rtol=1e-8, atol=1e-8)
@@ -193,9 +195,10 @@ class TestPosterior:
     def test_a_gradient_in_both_is_the_sum(self, known: SingleTaskGP) -> None:
         X = new_points(known, 4)
         marginals = ExactPosterior(known).marginals(X.numpy())
-        a, b, none = np.arange(4.0), np.array([1.0, -2.0, 0.5, 0.0]), np.zeros(4)
+        a, b, none = np.arange(4.0)[:, None], np.array([1.0, -2.0, 0.5, 0.0]), np.zeros((4, 1))
         together = marginals.pull_back(a, b)
-        np.testing.assert_allclose(together, marginals.pull_back(a, none) + marginals.pull_back(none, b), atol=1e-12)
+        apart = marginals.pull_back(a, none[:, 0]) + marginals.pull_back(none, b)
+        np.testing.assert_allclose(together, apart, atol=1e-12)
 
     def test_expected_improvement_is_that_over_the_model(self, known: SingleTaskGP) -> None:
         X = new_points(known, 20, 1).requires_grad_()
@@ -215,14 +218,14 @@ class TestPosterior:
         marginals = ExactPosterior(model).marginals(X.numpy())
         assert (marginals.variance >= 0.0).all()
         assert marginals.variance.max() < 1e-6
-        np.testing.assert_allclose(marginals.mean, model.train_targets.numpy(), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(marginals.mean[:, 0], model.train_targets.numpy(), rtol=0, atol=1e-4)
 
     def test_no_gradient_where_the_variance_is_cut_off(self) -> None:
         X = points(N)
         model = gp(X, noisy(X), lengthscale=2.0, noise=1e-9)
         model.eval()
         marginals = ExactPosterior(model).marginals(X.numpy())
-        gradient = marginals.pull_back(np.zeros(N), np.ones(N))
+        gradient = marginals.pull_back(np.zeros((N, 1)), np.ones(N))
         assert np.abs(gradient[marginals.variance == 0.0]).sum() == 0.0
 
     @pytest.mark.parametrize("make", [make for make in MODELS if make not in KNOWN], ids=lambda make: make.__name__)
@@ -231,3 +234,84 @@ class TestPosterior:
         assert not supports(model)
         with pytest.raises(ConfigurationError, match="use the model's own posterior"):
             ExactPosterior(model)
+
+
+class TestPending:
+    """What may come out at points under evaluation."""
+
+    PENDING = np.array([[0.2, 0.3, 0.9], [0.6, 0.1, 0.4], [0.61, 0.1, 0.4]])
+    NORMALS = draw_sobol_normal_samples(3, 4096, dtype=torch.float64, seed=1).numpy().T
+
+    def test_outcomes_are_distributed_as_the_posterior(self) -> None:
+        model = fixed().eval()
+        outcomes = ExactPosterior(model, pending=self.PENDING, normals=self.NORMALS).outcomes
+        posterior = model.posterior(torch.as_tensor(self.PENDING))
+        assert isinstance(posterior, GPyTorchPosterior)
+        covariance = posterior.distribution.covariance_matrix.detach().numpy()
+        np.testing.assert_allclose(outcomes.mean(axis=1), posterior.mean.detach().flatten(), atol=2e-3)
+        np.testing.assert_allclose(np.cov(outcomes), covariance, atol=5e-3)
+
+    def test_given_an_outcome_it_is_the_posterior_with_one_more_datum(self) -> None:
+        model, new = fixed().eval(), points(6, seed=4).numpy()
+        given = ExactPosterior(model, pending=self.PENDING, normals=self.NORMALS[:, :5])
+        marginals = given.marginals(new)
+        assert marginals.mean.shape == (6, 5)
+        X = np.concatenate([points(N).numpy(), self.PENDING])
+        noise = np.diag([0.01] * N + [1e-6] * 3)
+        K = matern(torch.as_tensor(X), torch.as_tensor(X), 0.5).numpy() + noise
+        k = matern(torch.as_tensor(new), torch.as_tensor(X), 0.5).numpy()
+        for s in range(5):
+            y = np.concatenate([noisy(points(N)).numpy(), given.outcomes[:, s]])
+            np.testing.assert_allclose(marginals.mean[:, s], k @ np.linalg.solve(K, y), atol=1e-7)
+        variance = 1.0 - np.einsum("ij,ji->i", k, np.linalg.solve(K, k.T))
+        np.testing.assert_allclose(marginals.variance, variance, atol=1e-7)
+
+    def test_nothing_is_learned_about_pending_points_themselves(self) -> None:
+        given = ExactPosterior(fixed().eval(), pending=self.PENDING, normals=self.NORMALS[:, :5])
+        marginals = given.marginals(self.PENDING)
+        assert marginals.variance.max() < 1e-5
+        np.testing.assert_allclose(marginals.mean, given.outcomes, atol=0.02)
+
+    def test_expected_improvement_is_the_mean_over_outcomes(self) -> None:
+        """Against plain Monte Carlo over everything that is not known, pending points and candidate."""
+        model, x = fixed().eval(), torch.tensor([[0.3, 0.4, 0.7]], dtype=torch.float64)
+        expected = model.posterior(x)
+        assert isinstance(expected, GPyTorchPosterior)
+        best = float(expected.mean.detach())  # so that there is something to gain
+        acquisition = LeanLogExpectedImprovement(model, best_f=best, pending=self.PENDING, seed=0)
+        posterior = model.posterior(torch.cat([torch.as_tensor(self.PENDING), x]))
+        draws = posterior.rsample(torch.Size([400_000])).detach().squeeze(-1)
+        known = draws[:, :3].amax(dim=1).clamp_min(best)
+        improvement = (draws[:, 3] - known).clamp_min(0.0)
+        # 64 outcomes stand for all: three per cent.
+        assert float(acquisition(x.unsqueeze(0)).exp()) == pytest.approx(float(improvement.mean()), rel=0.03)
+
+    @pytest.mark.parametrize("make", [fixed, one_hot])
+    def test_its_gradient_is_that_of_the_values(self, make: Callable[[], SingleTaskGP]) -> None:
+        model = make().eval()
+        new = new_points(model, 4, 1)
+        pending = new_points(model, 7)[4:].numpy()
+        acquisition = LeanLogExpectedImprovement(model, best_f=0.5, pending=pending, seed=0)
+        X = new.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(acquisition(X).sum(), X)
+        columns = range(3) if make is fixed else (0, 1)  # no gradient reaches choices
+        for j in columns:
+            step = torch.zeros(3, dtype=torch.float64)
+            step[j] = 1e-6
+            difference = (acquisition(new + step) - acquisition(new - step)) / 2e-6
+            torch.testing.assert_close(gradient[:, 0, j], difference.detach(), rtol=1e-4, atol=1e-5)
+
+    def test_the_seed_decides(self) -> None:
+        model, X = fixed().eval(), new_points(fixed(), 5, 1)
+        one, two, other = (
+            LeanLogExpectedImprovement(model, best_f=0.5, pending=self.PENDING, seed=seed)(X) for seed in (0, 0, 1)
+        )
+        assert torch.equal(one, two)
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=0, atol=0.5)
+
+    def test_points_that_coincide(self) -> None:
+        model = fixed().eval()
+        twice = np.concatenate([self.PENDING[:1], self.PENDING[:1], points(N).numpy()[:1]])
+        acquisition = LeanLogExpectedImprovement(model, best_f=0.5, pending=twice, seed=0)
+        assert bool(acquisition(new_points(model, 5, 1)).isfinite().all())
