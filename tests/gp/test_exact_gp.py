@@ -280,7 +280,8 @@ class TestPending:
         best = float(expected.mean.detach())  # so that there is something to gain
         acquisition = LeanLogExpectedImprovement(model, best_f=best, pending=self.PENDING, seed=0)
         posterior = model.posterior(torch.cat([torch.as_tensor(self.PENDING), x]))
-        draws = posterior.rsample(torch.Size([400_000])).detach().squeeze(-1)
+        with isolated_torch(0):
+            draws = posterior.rsample(torch.Size([400_000])).detach().squeeze(-1)
         known = draws[:, :3].amax(dim=1).clamp_min(best)
         improvement = (draws[:, 3] - known).clamp_min(0.0)
         # 64 outcomes stand for all: three per cent.
