@@ -27,6 +27,8 @@ from llm_prior_bo.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
 N_PRIOR_STARTS = 128
 N_INCUMBENTS = 5
 N_OPTIMA = 32
+KEPT_APART = 1e-3
+"""Suggestions at the same time differ by more in some parameter, as a share of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,13 @@ class Engine:
         best = incumbents(surrogate, N_INCUMBENTS)
         starts = torch.cat([acquisition_starts(prior, best, space, rng), evidence.optima[:N_OPTIMA]])
         x, value = optimize_acquisition(
-            acquisition, space, starts=starts, incumbents=best[:2], avoid=_taken(data), rng=rng
+            acquisition,
+            space,
+            starts=starts,
+            incumbents=best[:2],
+            avoid=_taken(data),
+            avoid_within=KEPT_APART,
+            rng=rng,
         )
         log_prior = float(prior.log_prob(x))
         without_prior = value - exponent * log_prior

@@ -38,6 +38,7 @@ def optimize_acquisition(
     starts: Tensor,
     incumbents: Tensor | None = None,
     avoid: Tensor | None = None,
+    avoid_within: float = 1e-9,
     rng: np.random.Generator,
 ) -> tuple[Tensor, float]:
     """Maximise an acquisition function over the legal points of a space.
@@ -53,6 +54,7 @@ def optimize_acquisition(
             value themselves, so they would never be chosen, but what is better is often near.
         avoid: Points that are not returned while there are others, `p x d`: those under evaluation. Where hardly
             anything is left to gain, the best point may be one of them.
+        avoid_within: How near, in every encoded column, is the same as one of these points; the default is rounding.
         rng: Source of all randomness, but for what the acquisition function draws itself.
 
     Returns:
@@ -76,9 +78,9 @@ def optimize_acquisition(
         if len(active) == 0:
             break
     best = int(value.argmax())
-    if avoid is not None and bool(_is_among(X[best : best + 1], avoid)):
+    if avoid is not None and bool(_is_among(X[best : best + 1], avoid, avoid_within)):
         X, value = torch.cat([X, candidates]), torch.cat([value, values])
-        free = ~_is_among(X, avoid)
+        free = ~_is_among(X, avoid, avoid_within)
         best = int(value.masked_fill(~free, -torch.inf).argmax()) if bool(free.any()) else best
     return X[best], float(value[best])
 
@@ -124,9 +126,9 @@ def _evaluate(acq_function: AcquisitionFunction, X: Tensor) -> Tensor:
     return torch.nan_to_num(values, nan=-torch.inf, neginf=-1e300)
 
 
-def _is_among(X: Tensor, others: Tensor) -> Tensor:
-    """Which points are equal, but for rounding, to one of others: `n x d` and `p x d` -> `n` booleans."""
-    return ((X.unsqueeze(1) - others).abs() < 1e-9).all(dim=-1).any(dim=-1)
+def _is_among(X: Tensor, others: Tensor, within: float) -> Tensor:
+    """Which points are as near to one of others in every column: `n x d` and `p x d` -> `n` booleans."""
+    return ((X.unsqueeze(1) - others).abs() < within).all(dim=-1).any(dim=-1)
 
 
 def _choose_starts(values: Tensor, rng: np.random.Generator) -> list[int]:
