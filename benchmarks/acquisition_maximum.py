@@ -23,11 +23,11 @@ import optuna
 
 from llm_prior_bo import SearchSpace, UniformPrior, optimize
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.engine import N_INCUMBENTS, acquisition_starts
-from llm_prior_bo.log_acquisition import log_acquisition
-from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.trials.training_data import TrainingData
-from llm_prior_bo.trust import incumbents
+from llm_prior_bo.acquisition.log_acquisition import log_acquisition
+from llm_prior_bo.models.surrogate import fit_surrogate
+from llm_prior_bo.optimization.engine import N_INCUMBENTS, acquisition_starts
+from llm_prior_bo.optimization.trust import incumbents
+from llm_prior_bo.study.training_data import training_data_of
 
 TASKS = ("hpobench_nn_phoneme", "rbv2_xgboost_40499", "fcnet_slice_localization")
 
@@ -39,7 +39,7 @@ def values(data: Path, name: str, seed: int) -> tuple[list[float], float]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     study.optimize(lambda trial: task.evaluate(task.suggest(trial)), n_trials=20)
     with isolated_torch(0):
-        training = TrainingData.from_study(study, space)
+        training = training_data_of(study, space)
         surrogate = fit_surrogate(training, space)
         acquisition = log_acquisition(surrogate, pending=training.pending, seed=0)
         best = incumbents(surrogate, N_INCUMBENTS)

@@ -28,9 +28,9 @@ import optuna
 from engine import distributions, load_task
 from real_answers import METHODS, TASK_OF, Distributions
 
+from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from benchmarks.harness.summary import MeanDifference, Quartiles, paired_bootstrap
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, StudyContext, build_prior, pool_priors
-from llm_prior_bo.benchmark.runner import Record, Task, read_records, run_tasks
-from llm_prior_bo.benchmark.summary import MeanDifference, Quartiles, paired_bootstrap
 from llm_prior_bo.elicitation import PROMPT_VERSION, Exchange, Messages, prompt_hash, render_prompt, validate_answer
 from llm_prior_bo.elicitation.blinding import blind
 from llm_prior_bo.elicitation.replay import read_exchanges, write_exchanges

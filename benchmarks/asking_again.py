@@ -24,8 +24,8 @@ from answer_ablation import BUDGET, TASKS, context_of
 from engine import distributions, load_task
 from real_answers import TASK_OF
 
+from benchmarks.harness.runner import Record, Task, read_records, run_tasks
 from llm_prior_bo import Elicitation, FixedElicitor, LLMElicitor, LLMPriorSampler, RefreshPolicy, StudyContext
-from llm_prior_bo.benchmark.runner import Record, Task, read_records, run_tasks
 from llm_prior_bo.elicitation import FunctionClient, render_prompt
 
 AGAIN = RefreshPolicy(every=15, lost_trust=None, stagnation=None, max_elicitations=2)

@@ -30,10 +30,10 @@ import torch
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import TrialState
 
+from benchmarks.harness.priors import make_prior
+from benchmarks.harness.problems import Problem, get_problem
+from benchmarks.harness.runner import Record, Task, run_tasks
 from llm_prior_bo import LLMPriorSampler, UniformPrior
-from llm_prior_bo.benchmark.priors import make_prior
-from llm_prior_bo.benchmark.problems import Problem, get_problem
-from llm_prior_bo.benchmark.runner import Record, Task, run_tasks
 
 CASES = (
     "branin/inside",

@@ -18,14 +18,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more th
 import optuna
 from optuna.trial import FrozenTrial
 
+from benchmarks.harness.priors import make_prior
+from benchmarks.harness.problems import Problem, get_problem
+from benchmarks.harness.study import run_trials
+from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, OptimumPrior, SearchSpace
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.benchmark.priors import make_prior
-from llm_prior_bo.benchmark.problems import Problem, get_problem
-from llm_prior_bo.benchmark.study import run_trials
-from llm_prior_bo.benchmark.summary import Quartiles
-from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.trials.training_data import TrainingData
+from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
+from llm_prior_bo.study.training_data import training_data_of
 
 CASES = (
     ("branin", 20),
@@ -56,7 +56,7 @@ def gate_seconds(prior: OptimumPrior, surrogate: Surrogate) -> float:
     """Processor time of one weighing."""
     with isolated_torch(0):
         started = time.process_time()
-        EvidenceTrust().weigh(prior, surrogate)
+        EvidenceTrust().reweight(prior, surrogate)
         return time.process_time() - started
 
 
@@ -69,7 +69,7 @@ def shares(problem: Problem, n: int, pairs: int) -> list[float]:
     study.add_trials(trials)
     space = SearchSpace(problem.distributions)
     with isolated_torch(0):
-        surrogate = fit_surrogate(TrainingData.from_study(study, space), space)
+        surrogate = fit_surrogate(training_data_of(study, space), space)
     suggestion_seconds(sampler, problem, trials)
     gate_seconds(prior, surrogate)
     return [gate_seconds(prior, surrogate) / suggestion_seconds(sampler, problem, trials) for _ in range(pairs)]

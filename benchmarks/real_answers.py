@@ -30,9 +30,9 @@ from engine import distributions, load_task
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
+from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from benchmarks.harness.summary import Quartiles, paired_bootstrap
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PowerDecay, PriorAnswer, SearchSpace, UniformPrior
-from llm_prior_bo.benchmark.runner import Record, Task, read_records, run_tasks
-from llm_prior_bo.benchmark.summary import Quartiles, paired_bootstrap
 
 N_STARTUP = 5
 TASK_OF = {

@@ -30,7 +30,7 @@ from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 
 from llm_prior_bo import LLMPriorSampler, OptimumPrior, PriorAnswer, SearchSpace, UniformPrior, build_prior
-from llm_prior_bo.trials.trial_records import STARTED_KEY
+from llm_prior_bo.study.trial_records import STARTED_KEY
 
 CELLS = ("20x4", "100x8", "300x8", "300x16", "1000x8")
 KINDS = ("numeric", "mixed")

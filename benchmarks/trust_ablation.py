@@ -22,15 +22,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more th
 import numpy as np
 import optuna
 
+from benchmarks.harness.priors import make_prior
+from benchmarks.harness.problems import get_problem
+from benchmarks.harness.runner import Record, Task, run_tasks
+from benchmarks.harness.study import run_trials
+from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, PowerDecay, SearchSpace
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.benchmark.priors import make_prior
-from llm_prior_bo.benchmark.problems import get_problem
-from llm_prior_bo.benchmark.runner import Record, Task, run_tasks
-from llm_prior_bo.benchmark.study import run_trials
-from llm_prior_bo.benchmark.summary import Quartiles
-from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.trials.training_data import TrainingData
+from llm_prior_bo.models.surrogate import fit_surrogate
+from llm_prior_bo.study.training_data import training_data_of
 
 CHECKPOINTS = (6, 10, 15, 20)
 RIGHT, WRONG = ("strong", "weak"), ("wrong-narrow", "wrong-wide")
@@ -48,8 +48,8 @@ SETTINGS: Mapping[str, EvidenceTrust] = {
 }
 STUDIES: Mapping[str, Mapping[str, Any]] = {
     "as in 'evidence'": {},
-    "no start-up outside": {"outside_share": 0.0},
-    "two of five outside": {"outside_share": 0.4},
+    "no start-up outside": {"uniform_startup_fraction": 0.0},
+    "two of five outside": {"uniform_startup_fraction": 0.4},
     "beta 10, at most 1": {"decay": PowerDecay(10.0, cap=1.0)},
     "mean instead of exponent": {"decay": None, "keep_mean": True},
 }
@@ -77,9 +77,9 @@ def weigh_settings(task: Task) -> dict[str, Any]:
         study = optuna.create_study()
         study.add_trials(trials[:n])
         with isolated_torch(task.seed):
-            surrogate = fit_surrogate(TrainingData.from_study(study, space), space)
+            surrogate = fit_surrogate(training_data_of(study, space), space)
             for name, gate in SETTINGS.items():
-                trust[name].append(gate.weigh(prior, surrogate, seed=task.seed).trust)
+                trust[name].append(gate.reweight(prior, surrogate, seed=task.seed).trust)
     return {"trust": trust}
 
 

@@ -28,7 +28,7 @@ import optuna
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from llm_prior_bo.benchmark import Task, get_method, get_problem, make_prior, read_records, run_tasks
+from benchmarks.harness import Task, get_method, get_problem, make_prior, read_records, run_tasks
 
 PROBLEMS = ("branin", "hartmann6", "mixed")
 PRIORS = ("weak", "uniform")

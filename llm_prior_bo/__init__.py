@@ -5,8 +5,8 @@ function, and a decay schedule that the user picks. Importing has no side effect
 model is asked.
 """
 
-from llm_prior_bo.acquisition import prior_weighted
-from llm_prior_bo.build_prior import build_prior
+from llm_prior_bo.acquisition.prior_weighted import prior_weighted
+from llm_prior_bo.calibration.ledger import CalibrationLedger
 from llm_prior_bo.decay import (
     BoundedLossDecay,
     ConstantDecay,
@@ -30,14 +30,14 @@ from llm_prior_bo.elicitation import (
     StudyContext,
 )
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
-from llm_prior_bo.elicitation.spending import SpendingLimit
-from llm_prior_bo.ledger import CalibrationLedger
-from llm_prior_bo.prior_mean import PriorMean
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit
+from llm_prior_bo.models.prior_mean import PriorMean
+from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
-from llm_prior_bo.refresh import RefreshPolicy
+from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
 
 __version__ = "0.1.0"
 

@@ -25,30 +25,40 @@ from llm_prior_bo._arguments import (
     resolve_space,
 )
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.beliefs import Belief, pool_beliefs, weigh_beliefs
-from llm_prior_bo.build_prior import build_prior
 from llm_prior_bo.decay import DecaySchedule, check_decay
-from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
-from llm_prior_bo.elicitation.context import DEFAULT_MAX_PROMPT_TOKENS
 from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, LLMElicitor
-from llm_prior_bo.elicitation.insights import StudyInsights
-from llm_prior_bo.elicitation.spending import SpendingLimit
-from llm_prior_bo.engine import Engine
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit
+from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS
+from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
 from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
-from llm_prior_bo.feasibility import FeasibilityModel, fit_feasibility, keep_away, likely_to_finish, success_probability
-from llm_prior_bo.learned import learned_insights
-from llm_prior_bo.prior_mean import PriorMean
-from llm_prior_bo.prior_source import ElicitedPrior, GivenPrior, PriorSource, known_space
+from llm_prior_bo.models.data import TrainingData
+from llm_prior_bo.models.feasibility import (
+    FeasibilityModel,
+    add_failed_as_pending,
+    fit_feasibility,
+    resample_by_success_probability,
+    success_probability,
+)
+from llm_prior_bo.models.prior_mean import PriorMean
+from llm_prior_bo.models.surrogate import fit_surrogate
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
+from llm_prior_bo.optimization.engine import Engine
+from llm_prior_bo.optimization.importance import study_insights
+from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, PriorSource, known_space
+from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.optimization.startup import startup_point, startup_slot
+from llm_prior_bo.optimization.trust import EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
-from llm_prior_bo.refresh import RefreshPolicy, RefreshReason
+from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.startup import startup_point, startup_slot
-from llm_prior_bo.surrogate import fit_surrogate
-from llm_prior_bo.trials.found_space import FoundSpace
-from llm_prior_bo.trials.independent import IndependentWarnings, why_independent
-from llm_prior_bo.trials.training_data import PrunedTrials, TrainingData
-from llm_prior_bo.trials.trial_records import (
+from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
+from llm_prior_bo.study.independent import IndependentWarnings, why_independent
+from llm_prior_bo.study.inferred_space import InferredSpace
+from llm_prior_bo.study.storage import all_trials
+from llm_prior_bo.study.suggestion_lock import suggestion_lock
+from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
+from llm_prior_bo.study.trial_records import (
     Suggestion,
     abandon,
     mark_failed,
@@ -57,8 +67,6 @@ from llm_prior_bo.trials.trial_records import (
     read_suggestion,
     started_here,
 )
-from llm_prior_bo.trials.turns import turn
-from llm_prior_bo.trust import EvidenceTrust, TrustGate
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -94,17 +102,17 @@ class LLMPriorSampler(BaseSampler):
         prior: A density by hand, nobody is asked; over `search_space`, or its own space.
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
             prior. Without it, the space is what the trials ask for: a parameter is modelled together with the others
-            as soon as all trials, or two of them, have asked for it (`FoundSpace`).
+            as soon as all trials, or two of them, have asked for it (`InferredSpace`).
         prior_mean: How the density enters the surrogate's mean, with a weight that the data set (`PriorMean`); `None`
             leaves it out.
         decay: Number of this study's finished trials -> exponent with which the density is multiplied into the
             acquisition function as well (piBO), e.g. `PowerDecay(10.0)`; `None`: it is not.
         trust: A gate that reweighs the prior by the evidence at every suggestion; `None`: the prior stays as it is.
-            piBO as published is `decay=PowerDecay(10.0), prior_mean=None, trust=None, outside_share=0`.
+            piBO as published is `decay=PowerDecay(10.0), prior_mean=None, trust=None, uniform_startup_fraction=0`.
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
             first. `None`: 5 with a prior, 10 while there is none.
-        outside_share: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the prior, so
-            that there is something to compare it with. They come last.
+        uniform_startup_fraction: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the
+            prior, so that there is something to compare it with. They come last.
         feasibility: Learn from failed trials where trials fail, and multiply the probability that a trial finishes
             into the acquisition function (`fit_feasibility`). It does nothing until a trial has failed.
         temperature: Sampling temperature of the language model.
@@ -145,7 +153,7 @@ class LLMPriorSampler(BaseSampler):
         prior_mean: PriorMean | None = DEFAULT_PRIOR_MEAN,
         trust: TrustGate | None = DEFAULT_TRUST,
         n_startup_trials: int | None = None,
-        outside_share: float = 0.2,
+        uniform_startup_fraction: float = 0.2,
         feasibility: bool = True,
         temperature: float = 0.3,
         timeout: float = 30.0,
@@ -175,12 +183,12 @@ class LLMPriorSampler(BaseSampler):
         check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
         check_counts(n_answers=n_answers, max_prompt_tokens=max_prompt_tokens, least=1)
         check_choices(pruned=(pruned, get_args(PrunedTrials)))
-        check_shares(outside_share=outside_share, interval_coverage=interval_coverage)
+        check_shares(uniform_startup_fraction=uniform_startup_fraction, interval_coverage=interval_coverage)
         check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd, budget_tokens=budget_tokens)
         self._search_space = resolve_space(search_space, prior)
         self._engine = Engine(trust=trust, prior_mean=prior_mean, decay=None if decay is None else check_decay(decay))
         self._n_startup_trials = n_startup_trials
-        self._outside_share = outside_share
+        self._outside_share = uniform_startup_fraction
         self._feasibility = bool(feasibility)
         limit = SpendingLimit(budget_usd, budget_tokens)
         if model is not None:
@@ -197,15 +205,15 @@ class LLMPriorSampler(BaseSampler):
             elicitor = BlindedElicitor(elicitor)
         self._source: PriorSource
         if elicitor is not None:
-            self._source = ElicitedPrior(
-                elicitor=elicitor,
-                n_answers=n_answers,
-                max_context_trials=max_context_trials,
-                patience=max(60.0, longest * n_answers),
-                limit=limit,
+            self._source = ElicitedPriorSource.of(
+                elicitor,
                 refresh=refresh,
-                max_prompt_tokens=max_prompt_tokens,
+                n_answers=n_answers,
                 build=partial(build_prior, interval_coverage=interval_coverage),
+                patience=max(60.0, longest * n_answers),
+                max_context_trials=max_context_trials,
+                max_prompt_tokens=max_prompt_tokens,
+                limit=limit,
             )
         else:
             assert prior is not None
@@ -259,14 +267,14 @@ class LLMPriorSampler(BaseSampler):
         if not search_space:
             return {}
         space = SearchSpace(search_space)
-        with turn(study, trial), isolated_torch(self._seed(trial, "relative")):
-            beliefs = self._source.beliefs(study, space)
-            prior = pool_beliefs(beliefs)
-            data = TrainingData.from_study(
-                study, space, trial=trial, shun_failed=not self._feasibility, use_pruned=self._pruned
+        with suggestion_lock(study, trial), isolated_torch(self._seed(trial, "relative")):
+            beliefs = self._source.elicited_priors(study, space)
+            prior = pool_elicited_priors(beliefs)
+            data = training_data_of(
+                study, space, trial=trial, failed_as_pending=not self._feasibility, use_pruned=self._pruned
             )
             feasibility = fit_feasibility(data, space) if self._feasibility else None
-            data = keep_away(data, feasibility)
+            data = add_failed_as_pending(data, feasibility)
             if data.n < self._n_startup(prior) or data.n == 0:
                 suggestion = self._from_design(study, trial, space, prior, feasibility)
             elif beliefs[-1].trial_number == trial.number and _is_new(beliefs[-1].prior.mode(), data):
@@ -323,12 +331,12 @@ class LLMPriorSampler(BaseSampler):
             prior,
             slot,
             n_startup_trials=n_startup,
-            n_outside=0 if prior.is_uniform else round(self._outside_share * n_startup),
+            n_uniform=0 if prior.is_uniform else round(self._outside_share * n_startup),
             seed=self._design_seed,
             space=space,
         )
         if feasibility is not None:
-            x = likely_to_finish(x, prior, feasibility, seed=self._seed(trial, "feasibility"))
+            x = resample_by_success_probability(x, prior, feasibility, seed=self._seed(trial, "feasibility"))
         return Suggestion(
             params=space.decode(x),
             phase="startup",
@@ -355,7 +363,7 @@ class LLMPriorSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,
         reason: RefreshReason,
-        beliefs: Sequence[Belief],
+        beliefs: Sequence[ElicitedPrior],
         answers: Sequence[Sequence[Elicitation]],
     ) -> StudyInsights | None:
         """What a later question tells of the study so far; `None` while there is nothing to fit."""
@@ -364,12 +372,12 @@ class LLMPriorSampler(BaseSampler):
         with isolated_torch(seed):
             if space is None:
                 return None
-            data = TrainingData.from_study(study, space, trial=trial, use_pruned=self._pruned)
+            data = training_data_of(study, space, trial=trial, use_pruned=self._pruned)
             if data.n < 2:
                 return None
             surrogate = fit_surrogate(data, space)
-            evidence = weigh_beliefs(beliefs, surrogate, data.numbers, gate=self._engine.trust, seed=seed)
-            return learned_insights(surrogate, evidence, answers, trials=data.numbers, reason=reason, seed=seed)
+            evidence = reweight_elicited_priors(beliefs, surrogate, data.numbers, gate=self._engine.trust, seed=seed)
+            return study_insights(surrogate, evidence, answers, trials=data.numbers, reason=reason, seed=seed)
 
     def _conditional_prior(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> OptimumPrior:
         """The prior of one parameter, its regions weighted by how well they explain the trial's other parameters."""
@@ -427,7 +435,7 @@ def _n_evidence(study: Study) -> int:
     return sum(started_here(study, trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def _age(study: Study, beliefs: Sequence[Belief]) -> int:
+def _age(study: Study, beliefs: Sequence[ElicitedPrior]) -> int:
     """Finished trials of this study's own that the beliefs have seen pass; those since a later answer count double."""
     if len(beliefs) == 1:
         return _n_evidence(study)
@@ -436,12 +444,12 @@ def _age(study: Study, beliefs: Sequence[Belief]) -> int:
     return max(LATER_ANSWERS_AGE * since, 1)
 
 
-def _found_space(study: Study, *, ended_by: datetime | None = None) -> FoundSpace:
+def _found_space(study: Study, *, ended_by: datetime | None = None) -> InferredSpace:
     """What the trials of all of a pruner's brackets have asked for, or those of them that had ended at a time."""
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    trials = all_trials(study)
     if ended_by is not None:
         trials = [trial for trial in trials if trial.datetime_complete and trial.datetime_complete <= ended_by]
-    return FoundSpace.of(trials)
+    return InferredSpace.of(trials)
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer
 from llm_prior_bo.elicitation import Elicitation
 from llm_prior_bo.errors import ElicitationWarning, LLMPriorWarning, RepairedAnswerWarning
-from llm_prior_bo.persistence import load_elicitations, load_failures, save_elicitation
+from llm_prior_bo.study.answer_records import load_elicitations, load_failures, save_elicitation
 from tests.elicitation.fake_server import FakeServer, Reply, completion
 
 N_TRIALS = 8

@@ -18,9 +18,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer, SearchSpace
-from llm_prior_bo.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.errors import ElicitationWarning, LLMPriorWarning, RepairedAnswerWarning
-from tests.elicitation.test_client import FakeServer
+from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
+from tests.elicitation.llm.test_client import FakeServer
 
 SPACE = SearchSpace(
     {"lr": FloatDistribution(1e-4, 1.0, log=True), "act": CategoricalDistribution(["relu", "tanh", None])}

@@ -30,9 +30,9 @@ from llm_prior_bo import (
     StudyContext,
     build_prior,
 )
-from llm_prior_bo.beliefs import Belief
 from llm_prior_bo.elicitation import CompletionError, FunctionClient, Messages
-from llm_prior_bo.prior_source import LearnInsights
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
+from llm_prior_bo.optimization.questioner import LearnInsights
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -77,8 +77,8 @@ class OpinionByHand:
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:  # noqa: ARG002
         return build_prior(opinion(space), space)
 
-    def beliefs(self, study: Study, space: SearchSpace) -> tuple[Belief, ...]:
-        return (Belief(self.current(study, space)),)
+    def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
+        return (ElicitedPrior(self.current(study, space)),)
 
 
 # Three of its tests have branches or ranges that change, where some parameters cannot but be sampled on their own.

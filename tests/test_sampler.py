@@ -42,8 +42,7 @@ from llm_prior_bo import (
     build_prior,
     prior_weighted,
 )
-from llm_prior_bo import engine as engine_module
-from llm_prior_bo.diagnostics import study_statistics
+from llm_prior_bo.acquisition.optimize import optimize_acquisition
 from llm_prior_bo.elicitation import FunctionClient
 from llm_prior_bo.errors import (
     ConfigurationError,
@@ -51,11 +50,12 @@ from llm_prior_bo.errors import (
     IndependentSamplingWarning,
     SearchSpaceError,
 )
-from llm_prior_bo.optimize import optimize_acquisition
-from llm_prior_bo.persistence import save_elicitation
-from llm_prior_bo.surrogate import Surrogate
-from llm_prior_bo.trials.trial_records import Suggestion, is_own
-from llm_prior_bo.trust import Evidence, EvidenceTrust
+from llm_prior_bo.models.surrogate import Surrogate
+from llm_prior_bo.optimization import engine as engine_module
+from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust
+from llm_prior_bo.study.answer_records import save_elicitation
+from llm_prior_bo.study.diagnostics import study_statistics
+from llm_prior_bo.study.trial_records import Suggestion, is_own
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ def by_hand(**options: Any) -> LLMPriorSampler:
 
 def pibo(**options: Any) -> LLMPriorSampler:
     """As published: the density counts through the exponent alone, and nobody weighs it."""
-    published = {"decay": PowerDecay(beta=10.0), "prior_mean": None, "trust": None, "outside_share": 0.0}
+    published = {"decay": PowerDecay(beta=10.0), "prior_mean": None, "trust": None, "uniform_startup_fraction": 0.0}
     return by_hand(**{**published, **options})
 
 
@@ -493,7 +493,7 @@ class Rejecting:
         self.seeds: list[int] = []
         self.returned: list[OptimumPrior] = []
 
-    def weigh(
+    def reweight(
         self, prior: OptimumPrior, surrogate: Surrogate, *, reference: Surrogate | None = None, seed: int = 0
     ) -> Evidence:
         self.seen.append((prior, surrogate))
@@ -627,8 +627,8 @@ class TestTrust:
         found: list[Evidence] = []
 
         class Listening:
-            def weigh(self, *arguments: Any, **options: Any) -> Evidence:
-                found.append(gate.weigh(*arguments, **options))
+            def reweight(self, *arguments: Any, **options: Any) -> Evidence:
+                found.append(gate.reweight(*arguments, **options))
                 return found[-1]
 
         study = run(pibo(trust=Listening(), decay=ConstantDecay(0.5)), 5)
@@ -654,8 +654,8 @@ class TestTrust:
         seen: list[torch.Tensor] = []
 
         class Pointing(Rejecting):
-            def weigh(self, *arguments: Any, **options: Any) -> Evidence:
-                return replace(super().weigh(*arguments, **options), optima=optima)
+            def reweight(self, *arguments: Any, **options: Any) -> Evidence:
+                return replace(super().reweight(*arguments, **options), optima=optima)
 
         def spy(*arguments: Any, starts: torch.Tensor, **options: Any) -> Any:
             seen.append(starts)
@@ -677,13 +677,13 @@ class TestTrust:
             return (x - optimum[0]) ** 2 + (y - optimum[1]) ** 2
 
         # Half of the start-up trials outside the prior: of its own place alone, a model cannot tell that it is good.
-        study = run(pibo(trust=EvidenceTrust(), n_startup_trials=6, outside_share=0.5), 14, objective)
+        study = run(pibo(trust=EvidenceTrust(), n_startup_trials=6, uniform_startup_fraction=0.5), 14, objective)
         trusts = [s.details["trust"] for s in suggestions(study).values() if s.phase == "model"]
         assert len(trusts) == 8
         assert (np.mean(trusts[-4:]) > 0.85) if right else (np.mean(trusts[-4:]) < 0.2)
 
     def test_of_a_density_of_ones_own(self) -> None:
-        study = run(pibo(prior=Narrow(), trust=EvidenceTrust(), n_startup_trials=4, outside_share=0.5), 12)
+        study = run(pibo(prior=Narrow(), trust=EvidenceTrust(), n_startup_trials=4, uniform_startup_fraction=0.5), 12)
         trusts = [s.details["trust"] for s in suggestions(study).values() if s.phase == "model"]
         assert trusts[-1] < 0.2
 
@@ -758,11 +758,11 @@ class TestDefaults:
     def test_a_model_is_asked_by_an_elicitor_with_its_settings(self) -> None:
         sampler = LLMPriorSampler("gpt-4o", temperature=0.5, timeout=50.0, max_retries=1, n_answers=2)
         source: Any = sampler._source
-        assert repr(source.elicitor) == "LLMElicitor(LiteLLMClient('gpt-4o'))"
-        assert source.elicitor._client.timeout == 50.0
-        assert source.elicitor._client._temperature == 0.5
-        assert source.elicitor._max_retries == 1
-        assert source.patience >= 200.0  # both answers, each with its repetition
+        assert repr(source.questioner.elicitor) == "LLMElicitor(LiteLLMClient('gpt-4o'))"
+        assert source.questioner.elicitor._client.timeout == 50.0
+        assert source.questioner.elicitor._client._temperature == 0.5
+        assert source.questioner.elicitor._max_retries == 1
+        assert source.election.patience >= 200.0  # both answers, each with its repetition
 
     def test_litellm_is_not_imported_before_something_is_asked(self) -> None:
         script = """
@@ -790,7 +790,7 @@ class TestBadInput:
             ({"prior": BELIEF}, r"prior to be an OptimumPrior, e.g. build_prior\(answer, space\), got PriorAnswer"),
             (
                 {"prior": PRIOR, "trust": 0.5},
-                r"trust to be an object with a method weigh, e.g. EvidenceTrust\(\), got 0.5",
+                r"trust to be an object with a method reweight, e.g. EvidenceTrust\(\), got 0.5",
             ),
             ({"prior": PRIOR, "independent_sampler": "random"}, r"independent_sampler to be an Optuna sampler"),
             ({"prior": PRIOR, "decay": "linear"}, r"Expected a decay schedule, got 'linear'; give PowerDecay"),
@@ -853,7 +853,7 @@ def test_no_opinion_changes_nothing() -> None:
         LLMPriorSampler(prior=UniformPrior(SPACE), seed=3),
         LLMPriorSampler(elicitor=FixedElicitor(silent), search_space=SPACE, seed=3),
         LLMPriorSampler(prior=UniformPrior(SPACE), decay=PowerDecay(10.0), seed=3),
-        LLMPriorSampler(prior=UniformPrior(SPACE), trust=None, prior_mean=None, outside_share=0.5, seed=3),
+        LLMPriorSampler(prior=UniformPrior(SPACE), trust=None, prior_mean=None, uniform_startup_fraction=0.5, seed=3),
     )
     trials = []
     for sampler in samplers:

@@ -48,7 +48,12 @@ MAKERS: dict[str, Callable[[], LLMPriorSampler]] = {
     "asked, space found": lambda: LLMPriorSampler(elicitor=FixedElicitor(ANSWER), **QUICK),
     "by hand": lambda: LLMPriorSampler(prior=build_prior(ANSWER, SPACE), **QUICK),
     "as published": lambda: LLMPriorSampler(
-        prior=build_prior(ANSWER, SPACE), decay=PowerDecay(), prior_mean=None, trust=None, outside_share=0, **QUICK
+        prior=build_prior(ANSWER, SPACE),
+        decay=PowerDecay(),
+        prior_mean=None,
+        trust=None,
+        uniform_startup_fraction=0,
+        **QUICK,
     ),
     "no opinion": lambda: LLMPriorSampler(prior=UniformPrior(SPACE), **QUICK),
     "own parts": lambda: LLMPriorSampler(

@@ -12,10 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer, SearchSpace, build_prior
-from llm_prior_bo.diagnostics import study_statistics
 from llm_prior_bo.errors import IndependentSamplingWarning
-from llm_prior_bo.prior_source import GivenPrior
-from llm_prior_bo.trust import Evidence
+from llm_prior_bo.optimization.prior_source import GivenPrior
+from llm_prior_bo.optimization.trust import Evidence
+from llm_prior_bo.study.diagnostics import study_statistics
 
 Objective = Callable[[optuna.Trial], float]
 
@@ -81,7 +81,7 @@ class TestBranches:
         answer = PriorAnswer.by_hand(numeric={"x": (0.9, 0.89, 0.91), "late": (0.9, 0.89, 0.91)}, confidence=0.95)
 
         class Rejecting:
-            def weigh(self, prior: Any, surrogate: Any, **_: Any) -> Any:  # noqa: ARG002
+            def reweight(self, prior: Any, surrogate: Any, **_: Any) -> Any:  # noqa: ARG002
                 return Evidence(prior.with_weights([0.0], 1.0), 0.0, (0.0,), (0.0,), 0.0)
 
         space = {"x": FloatDistribution(0, 1)}

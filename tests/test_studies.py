@@ -35,11 +35,12 @@ from llm_prior_bo import (
     StudyContext,
     build_prior,
 )
-from llm_prior_bo.diagnostics import study_statistics
-from llm_prior_bo.elicitation.prompt import render_prompt
+from llm_prior_bo.elicitation.prompt.render import render_prompt
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.trials.training_data import TrainingData
-from llm_prior_bo.trials.trial_records import Suggestion, is_own, started_here
+from llm_prior_bo.models.data import TrainingData
+from llm_prior_bo.study.diagnostics import study_statistics
+from llm_prior_bo.study.training_data import training_data_of
+from llm_prior_bo.study.trial_records import Suggestion, is_own, started_here
 from tests.storages import MODES, quiet_supplier
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
@@ -254,7 +255,7 @@ class TestPrunedValues:
     def data(self, direction: Direction = "minimize", **options: Any) -> TrainingData:
         study = optuna.create_study(direction=direction)
         study.add_trials(self.trials())
-        return TrainingData.from_study(study, SPACE, **options)
+        return training_data_of(study, SPACE, **options)
 
     def test_are_left_out_unless_asked_for(self) -> None:
         data = self.data()
@@ -275,14 +276,14 @@ class TestPrunedValues:
     def test_not_before_anything_has_finished(self) -> None:
         study = optuna.create_study()
         study.add_trials(self.trials()[3:])
-        assert TrainingData.from_study(study, SPACE, use_pruned="last_value").n == 0
+        assert training_data_of(study, SPACE, use_pruned="last_value").n == 0
 
     def test_nor_without_the_constraints_that_others_report(self) -> None:
         study = optuna.create_study()
         study.add_trial(self.trial(0.1, value=1.0, constraints={"c": -1.0}))
         study.add_trial(self.trial(0.2, reported={0: 2.0}))
         study.add_trial(self.trial(0.3, reported={0: 2.0}, constraints={"c": 1.0}))
-        data = TrainingData.from_study(study, SPACE, use_pruned="last_value")
+        data = training_data_of(study, SPACE, use_pruned="last_value")
         assert data.numbers == (0, 2)
         assert data.constraints.tolist() == [[-1.0], [1.0]]
 

@@ -36,9 +36,9 @@ from llm_prior_bo import (
     PriorAnswer,
     ReplayElicitor,
     SearchSpace,
-    StudyContext,
     build_prior,
 )
+from llm_prior_bo.study.context import study_context
 
 N_TRIALS = 25
 SEED = 0
@@ -47,7 +47,7 @@ SEED = 0
 def recorded_elicitation() -> Elicitation:
     """The recorded answer to the quickstart's question, read as the sampler reads it."""
     study = llm_prior_study(seed=SEED, model=None)
-    context = StudyContext.from_study(study, SearchSpace(search_space()))
+    context = study_context(study, SearchSpace(search_space()))
     return ReplayElicitor(RECORDED_ANSWER).elicit(context)
 
 

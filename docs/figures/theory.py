@@ -22,20 +22,20 @@ from optuna.distributions import FloatDistribution
 from style import BLUE, GREEN, GREY, ORANGE, PINK, draw_named, headline, save
 from torch import Tensor
 
+from benchmarks.harness.priors import UNIFORM_WEIGHT, WIDE, make_prior
+from benchmarks.harness.problems import Problem, get_problem
+from benchmarks.harness.study import run_trials
 from llm_prior_bo import BoundedLossDecay, LLMPriorSampler, MixturePrior, OptimumPrior, PowerDecay, SearchSpace
-from llm_prior_bo.benchmark.priors import UNIFORM_WEIGHT, WIDE, make_prior
-from llm_prior_bo.benchmark.problems import Problem, get_problem
-from llm_prior_bo.benchmark.study import run_trials
 from llm_prior_bo.decay import DecaySchedule, bind_decay, loss_bound
-from llm_prior_bo.diagnostics import study_statistics
-from llm_prior_bo.gp.optimum_posterior import OptimumPosterior, optimum_posterior
+from llm_prior_bo.models.data import TrainingData
+from llm_prior_bo.models.optimum_posterior import OptimumPosterior, optimum_posterior
+from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
+from llm_prior_bo.optimization.startup import startup_point
+from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import RegionPrior, SplitNormalMarginal, UniformPrior
 from llm_prior_bo.sampler import N_STARTUP_WITH_PRIOR
-from llm_prior_bo.startup import startup_point
-from llm_prior_bo.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.trials.training_data import TrainingData
-from llm_prior_bo.trials.trial_records import Suggestion
-from llm_prior_bo.trust import Evidence, EvidenceTrust, TrustGate
+from llm_prior_bo.study.diagnostics import study_statistics
+from llm_prior_bo.study.trial_records import Suggestion
 
 N_TRIALS = 30
 SEEDS = range(5)
@@ -75,11 +75,11 @@ class Compared:
         self.gates = gates
         self.trust: list[list[float]] = []
 
-    def weigh(
+    def reweight(
         self, prior: OptimumPrior, surrogate: Surrogate, *, reference: Surrogate | None = None, seed: int = 0
     ) -> Evidence:
         """What the first gate finds."""
-        found = [gate.weigh(prior, surrogate, reference=reference, seed=seed) for gate in self.gates]
+        found = [gate.reweight(prior, surrogate, reference=reference, seed=seed) for gate in self.gates]
         self.trust.append([float("nan") if evidence.trust is None else evidence.trust for evidence in found])
         return found[0]
 
@@ -93,7 +93,7 @@ def model_suggestions(problem: Problem, prior: OptimumPrior, gate: TrustGate, se
         decay=PowerDecay(beta=10.0),
         trust=gate,
         n_startup_trials=N_STARTUP_WITH_PRIOR,
-        outside_share=0.2,
+        uniform_startup_fraction=0.2,
         seed=seed,
     )
     suggestions = study_statistics(run_trials(problem, sampler, n_trials=N_TRIALS)).suggestions
@@ -254,7 +254,7 @@ def outside(path: Path) -> None:
     _save(figure, path)
 
 
-def _startup_factor(name: str, kind: str, n_outside: int, seed: int) -> float:
+def _startup_factor(name: str, kind: str, n_uniform: int, seed: int) -> float:
     problem = get_problem(name)
     prior = make_prior(kind, problem, seed)
     points = [
@@ -262,13 +262,13 @@ def _startup_factor(name: str, kind: str, n_outside: int, seed: int) -> float:
             prior,
             slot,
             n_startup_trials=N_STARTUP_WITH_PRIOR,
-            n_outside=n_outside,
+            n_uniform=n_uniform,
             seed=seed,
             space=problem.space,
         )
         for slot in range(N_STARTUP_WITH_PRIOR)
     ]
-    found = EvidenceTrust().weigh(prior, fitted(problem, torch.stack(points)), seed=seed)
+    found = EvidenceTrust().reweight(prior, fitted(problem, torch.stack(points)), seed=seed)
     return found.bayes_factors[0]
 
 

@@ -6,17 +6,18 @@ here knows torch or densities; LiteLLM is imported when a model is asked, not be
 
 from __future__ import annotations
 
-from llm_prior_bo.elicitation.blinding import BlindedElicitor, Blinding, blind
-from llm_prior_bo.elicitation.choices import choice_texts, match_choice
-from llm_prior_bo.elicitation.client import (
-    Completion,
-    CompletionError,
-    FunctionClient,
-    LenientClient,
-    LiteLLMClient,
-    LLMClient,
+from llm_prior_bo.elicitation.answer.choices import choice_texts, match_choice
+from llm_prior_bo.elicitation.answer.parsing import parse_answer
+from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.schema import (
+    CategoricalBelief,
+    Correlation,
+    NumericBelief,
+    PriorAnswer,
+    Region,
+    portable_schema,
 )
-from llm_prior_bo.elicitation.context import StudyContext, TrialSummary
+from llm_prior_bo.elicitation.blinding import BlindedElicitor, Blinding, blind
 from llm_prior_bo.elicitation.elicitor import (
     BudgetedElicitor,
     Elicitation,
@@ -25,28 +26,26 @@ from llm_prior_bo.elicitation.elicitor import (
     LLMElicitor,
     UnansweredError,
 )
-from llm_prior_bo.elicitation.insights import NumericQuantiles, RegionReport, StudyInsights
-from llm_prior_bo.elicitation.parsing import parse_answer
-from llm_prior_bo.elicitation.prompt import (
+from llm_prior_bo.elicitation.llm.client import (
+    Completion,
+    CompletionError,
+    FunctionClient,
+    LenientClient,
+    LiteLLMClient,
+    LLMClient,
+)
+from llm_prior_bo.elicitation.llm.messages import Message, Messages
+from llm_prior_bo.elicitation.llm.secrets import printable
+from llm_prior_bo.elicitation.llm.spending import SpendingError, SpendingLimit, Usage
+from llm_prior_bo.elicitation.prompt.context import StudyContext, TrialSummary
+from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RegionReport, StudyInsights
+from llm_prior_bo.elicitation.prompt.render import (
     PROMPT_VERSION,
-    Message,
-    Messages,
     prompt_hash,
     render_prompt,
     shown_context,
 )
-from llm_prior_bo.elicitation.redact import printable
-from llm_prior_bo.elicitation.repair import check_fit, validate_answer
 from llm_prior_bo.elicitation.replay import Exchange, RecordingElicitor, ReplayElicitor
-from llm_prior_bo.elicitation.schema import (
-    CategoricalBelief,
-    Correlation,
-    NumericBelief,
-    PriorAnswer,
-    Region,
-    portable_schema,
-)
-from llm_prior_bo.elicitation.spending import SpendingError, SpendingLimit, Usage
 
 __all__ = [
     "PROMPT_VERSION",

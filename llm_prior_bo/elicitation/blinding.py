@@ -14,12 +14,12 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from llm_prior_bo.elicitation.choices import choice_texts
-from llm_prior_bo.elicitation.context import STUDY_ATTRIBUTES, StudyContext, TrialSummary
+from llm_prior_bo.elicitation.answer.choices import choice_texts
+from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, PriorAnswer
 from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, Usage, elicit_within, limit_of
-from llm_prior_bo.elicitation.insights import Belief, NumericQuantiles, StudyInsights
-from llm_prior_bo.elicitation.schema import CategoricalBelief, PriorAnswer
-from llm_prior_bo.elicitation.spending import SpendingLimit
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit
+from llm_prior_bo.elicitation.prompt.context import STUDY_ATTRIBUTES, StudyContext, TrialSummary
+from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, ParameterSummary, StudyInsights
 
 _PARAMETER = re.compile(r"'(p\d+)'")
 _CHOICE = re.compile(r"'(c\d+)'")
@@ -167,7 +167,7 @@ def _blind_value(value: Any, distribution: BaseDistribution) -> Any:
 def _blind_insights(context: StudyContext, insights: StudyInsights, neutral: Mapping[str, str]) -> StudyInsights:
     choices = {name: _neutral_choices(distribution) for name, distribution in context.distributions.items()}
 
-    def beliefs(table: Mapping[str, Belief]) -> dict[str, Belief]:
+    def beliefs(table: Mapping[str, ParameterSummary]) -> dict[str, ParameterSummary]:
         return {
             neutral[name]: _blind_belief(belief, choices[name]) for name, belief in table.items() if name in neutral
         }
@@ -184,7 +184,7 @@ def _blind_insights(context: StudyContext, insights: StudyInsights, neutral: Map
     )
 
 
-def _blind_belief(belief: Belief, choices: Mapping[str, str]) -> Belief:
+def _blind_belief(belief: ParameterSummary, choices: Mapping[str, str]) -> ParameterSummary:
     if isinstance(belief, NumericQuantiles):
         return belief
     return {choices[text]: weight for text, weight in belief.items() if text in choices}

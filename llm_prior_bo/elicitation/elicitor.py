@@ -14,7 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
 
-from llm_prior_bo.elicitation.client import (
+from llm_prior_bo.elicitation.answer.parsing import follows_schema, parse_answer
+from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.schema import PriorAnswer, describe_validation_error, portable_schema
+from llm_prior_bo.elicitation.llm.client import (
     GRACE_SECONDS,
     MAX_TEXT_CHARACTERS,
     Completion,
@@ -22,22 +25,19 @@ from llm_prior_bo.elicitation.client import (
     LiteLLMClient,
     LLMClient,
 )
-from llm_prior_bo.elicitation.context import StudyContext
-from llm_prior_bo.elicitation.pacing import MAX_WAIT, BackOff, RateLimit
-from llm_prior_bo.elicitation.parsing import follows_schema, parse_answer
-from llm_prior_bo.elicitation.prompt import (
+from llm_prior_bo.elicitation.llm.messages import Messages
+from llm_prior_bo.elicitation.llm.retry import MAX_WAIT, BackOff, RateLimit
+from llm_prior_bo.elicitation.llm.secrets import redact
+from llm_prior_bo.elicitation.llm.spending import SpendingError, SpendingLimit
+from llm_prior_bo.elicitation.llm.spending import Usage as Usage
+from llm_prior_bo.elicitation.prompt.context import StudyContext
+from llm_prior_bo.elicitation.prompt.render import (
     PROMPT_VERSION,
-    Messages,
     ask_again,
     prompt_hash,
     render_prompt,
     shown_context,
 )
-from llm_prior_bo.elicitation.redact import redact
-from llm_prior_bo.elicitation.repair import check_fit, validate_answer
-from llm_prior_bo.elicitation.schema import PriorAnswer, describe_validation_error, portable_schema
-from llm_prior_bo.elicitation.spending import SpendingError, SpendingLimit
-from llm_prior_bo.elicitation.spending import Usage as Usage
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, PersistenceError
 
 MAX_RAW_CHARACTERS = 40_000

@@ -19,7 +19,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from llm_prior_bo.elicitation.context import StudyContext
+from llm_prior_bo.elicitation.answer.parsing import parse_answer
+from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.schema import describe_validation_error
 from llm_prior_bo.elicitation.elicitor import (
     MAX_RAW_CHARACTERS,
     Elicitation,
@@ -29,11 +31,10 @@ from llm_prior_bo.elicitation.elicitor import (
     limit_of,
     read_text_file,
 )
-from llm_prior_bo.elicitation.parsing import parse_answer
-from llm_prior_bo.elicitation.prompt import PROMPT_VERSION, Message, prompt_hash, render_prompt, shown_context
-from llm_prior_bo.elicitation.repair import check_fit, validate_answer
-from llm_prior_bo.elicitation.schema import describe_validation_error
-from llm_prior_bo.elicitation.spending import SpendingLimit
+from llm_prior_bo.elicitation.llm.messages import Message
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit
+from llm_prior_bo.elicitation.prompt.context import StudyContext
+from llm_prior_bo.elicitation.prompt.render import PROMPT_VERSION, prompt_hash, render_prompt, shown_context
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
 from llm_prior_bo.space import SearchSpace
 

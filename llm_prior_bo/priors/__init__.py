@@ -2,16 +2,15 @@
 
 from llm_prior_bo.priors.base import OptimumPrior
 from llm_prior_bo.priors.copula import GaussianCopula, nearest_correlation_matrix
-from llm_prior_bo.priors.discounted import DiscountedPrior
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
 from llm_prior_bo.priors.mixture import MixturePrior, pool_priors
 from llm_prior_bo.priors.plausibility import Plausibility
 from llm_prior_bo.priors.region import RegionPrior
+from llm_prior_bo.priors.tempered_mixture import TemperedMixture
 from llm_prior_bo.priors.uniform import UniformPrior
 
 __all__ = [
     "CategoricalMarginal",
-    "DiscountedPrior",
     "GaussianCopula",
     "Marginal",
     "MixturePrior",
@@ -19,6 +18,7 @@ __all__ = [
     "Plausibility",
     "RegionPrior",
     "SplitNormalMarginal",
+    "TemperedMixture",
     "UniformPrior",
     "nearest_correlation_matrix",
     "pool_priors",

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_prior_bo._gradients import as_torch, value_and_gradient
 from llm_prior_bo.errors import PriorError
-from llm_prior_bo.gp.gradients import as_torch, value_and_gradient
 from llm_prior_bo.priors.base import OptimumPrior, Points, as_points, device_of
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
 from llm_prior_bo.priors.mixture import MixturePrior
@@ -119,7 +119,7 @@ def _checked(log_density: Tensor) -> Tensor:
     if not torch.isfinite(log_density).all():
         raise PriorError(
             "Expected finite log densities, got one that is not; mix in a uniform floor, e.g. "
-            "DiscountedPrior(prior, 0.95, uniform=UniformPrior(space))."
+            "TemperedMixture(prior, 0.95, uniform=UniformPrior(space))."
         )
     return log_density
 

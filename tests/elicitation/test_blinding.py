@@ -29,7 +29,7 @@ from llm_prior_bo.elicitation import (
     render_prompt,
     validate_answer,
 )
-from llm_prior_bo.elicitation.spending import SpendingError, SpendingLimit
+from llm_prior_bo.elicitation.llm.spending import SpendingError, SpendingLimit
 
 Answer = dict[str, Any]
 

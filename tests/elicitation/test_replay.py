@@ -26,8 +26,8 @@ from llm_prior_bo.elicitation import (
 )
 from llm_prior_bo.elicitation.replay import read_exchanges
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
-from llm_prior_bo.persistence import load_elicitations
-from llm_prior_bo.refresh import RefreshPolicy
+from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.study.answer_records import load_elicitations
 from tests.elicitation.fake_server import serving
 
 Answer = dict[str, Any]

@@ -14,12 +14,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from llm_prior_bo.priors import (
     CategoricalMarginal,
-    DiscountedPrior,
     Marginal,
     MixturePrior,
     OptimumPrior,
     RegionPrior,
     SplitNormalMarginal,
+    TemperedMixture,
     UniformPrior,
     pool_priors,
 )
@@ -27,13 +27,13 @@ from llm_prior_bo.space import Column, SearchSpace
 from tests.strategies import spaces
 
 FloatArray = npt.NDArray[np.float64]
-Belief = tuple[float, ...]
+ElicitedPrior = tuple[float, ...]
 """`(mode, left scale, right scale)` in the unit coordinate, or a probability table."""
 
 
 def region(
     space: SearchSpace,
-    beliefs: Mapping[str, Belief],
+    beliefs: Mapping[str, ElicitedPrior],
     correlations: Mapping[tuple[str, str], float] | None = None,
     label: str = "",
 ) -> RegionPrior:
@@ -48,7 +48,7 @@ def region(
     return RegionPrior(space, marginals, correlations=correlations, label=label)
 
 
-def single(distribution: BaseDistribution, *beliefs: Belief, uniform_weight: float = 0.1) -> MixturePrior:
+def single(distribution: BaseDistribution, *beliefs: ElicitedPrior, uniform_weight: float = 0.1) -> MixturePrior:
     """A mixture over one parameter `x`, one region a belief."""
     space = SearchSpace({"x": distribution})
     regions = [region(space, {"x": belief}) for belief in beliefs]
@@ -76,7 +76,7 @@ def mixed() -> MixturePrior:
     return MixturePrior(MIXED, regions, [0.5, 0.3, 0.1], 0.1)
 
 
-def coupled(*beliefs: Belief, rho: float, uniform_weight: float = 0.1) -> MixturePrior:
+def coupled(*beliefs: ElicitedPrior, rho: float, uniform_weight: float = 0.1) -> MixturePrior:
     """One correlated region in the plane."""
     first, second = beliefs
     coupled_region = region(PLANE, {"x": first, "y": second}, {("x", "y"): rho})
@@ -94,9 +94,9 @@ def coupled_mixed() -> MixturePrior:
     return MixturePrior(space, regions, [0.6, 0.3], 0.1)
 
 
-def discounted(prior: MixturePrior, trust: float) -> DiscountedPrior:
+def discounted(prior: MixturePrior, trust: float) -> TemperedMixture:
     """A mixture believed in part."""
-    return DiscountedPrior(prior, trust, uniform=UniformPrior(prior.space))
+    return TemperedMixture(prior, trust, uniform=UniformPrior(prior.space))
 
 
 CASES: dict[str, Callable[[], OptimumPrior]] = {
@@ -135,7 +135,7 @@ CASES: dict[str, Callable[[], OptimumPrior]] = {
 
 def space_of(prior: OptimumPrior) -> SearchSpace:
     """The space that a prior is over."""
-    assert isinstance(prior, UniformPrior | MixturePrior | DiscountedPrior)
+    assert isinstance(prior, UniformPrior | MixturePrior | TemperedMixture)
     return prior.space
 
 
@@ -190,7 +190,7 @@ def quadrature(prior: OptimumPrior) -> tuple[FloatArray, FloatArray]:
 
 
 def _split_normals(prior: OptimumPrior, name: str) -> list[SplitNormalMarginal]:
-    prior = prior.prior if isinstance(prior, DiscountedPrior) else prior
+    prior = prior.prior if isinstance(prior, TemperedMixture) else prior
     regions = prior.regions if isinstance(prior, MixturePrior) else ()
     return [m for m in (r.marginals.get(name) for r in regions) if isinstance(m, SplitNormalMarginal)]
 

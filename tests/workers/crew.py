@@ -21,8 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo import PriorAnswer, SearchSpace
 from llm_prior_bo.errors import ElicitationWarning
-from llm_prior_bo.persistence import load_elicitations
-from llm_prior_bo.trials.trial_records import Suggestion, read_suggestion
+from llm_prior_bo.study.answer_records import load_elicitations
+from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
 from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
 from tests.workers.places import Place
 from tests.workers.processes import CONTEXT

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from llm_prior_bo import PriorAnswer, RefreshPolicy
-from llm_prior_bo.persistence import load_elicitations
+from llm_prior_bo.study.answer_records import load_elicitations
 from tests.elicitation.fake_server import FakeServer, Reply, completion
 from tests.workers.conftest import Gather, Open
 from tests.workers.crew import ANSWER, wait_until

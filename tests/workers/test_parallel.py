@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 from llm_prior_bo import LLMPriorSampler, MixturePrior, SearchSpace, _isolation, build_prior
-from llm_prior_bo.trials import turns
-from llm_prior_bo.trials.trial_records import Suggestion, mark_choosing, publish_suggestion, read_suggestion
+from llm_prior_bo.study import suggestion_lock
+from llm_prior_bo.study.trial_records import Suggestion, mark_choosing, publish_suggestion, read_suggestion
 from tests.elicitation.fake_server import FakeServer
 from tests.workers.conftest import Gather, Open
 from tests.workers.crew import ANSWER, close_pairs
@@ -86,24 +86,24 @@ class TestAtTheSameMoment:
 
 class TestTurn:
     def test_a_dead_worker_is_not_waited_for_for_ever(self, open_place: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(turns, "MAX_SECONDS", 0.3)
+        monkeypatch.setattr(suggestion_lock, "MAX_SECONDS", 0.3)
         study = study_at(open_place("journal"))
         dead, *living = [study.ask() for _ in range(3)]
         mark_choosing(study, frozen(study, dead), True)
         for trial in living:
-            with turns.turn(study, frozen(study, trial)):
+            with suggestion_lock.suggestion_lock(study, frozen(study, trial)):
                 publish(study, trial)
-        assert turns._dead[study._storage] == {dead._trial_id}
+        assert suggestion_lock._dead(study) == {dead.number}
 
     def test_a_worker_that_fails_to_choose_holds_nobody_up(
         self, open_place: Open, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(turns, "MAX_SECONDS", 3600.0)
+        monkeypatch.setattr(suggestion_lock, "MAX_SECONDS", 3600.0)
         study = study_at(open_place("journal"))
         first, second = study.ask(), study.ask()
-        with pytest.raises(RuntimeError, match="broken"), turns.turn(study, frozen(study, first)):
+        with pytest.raises(RuntimeError, match="broken"), suggestion_lock.suggestion_lock(study, frozen(study, first)):
             raise RuntimeError("broken")
-        with turns.turn(study, frozen(study, second)):
+        with suggestion_lock.suggestion_lock(study, frozen(study, second)):
             pass
 
     @pytest.mark.parametrize("kind", ["sqlite", "journal"])
@@ -115,7 +115,7 @@ class TestTurn:
 
         def choose(trial: optuna.Trial) -> None:
             own = study_at(place)
-            with turns.turn(own, frozen(own, trial)):
+            with suggestion_lock.suggestion_lock(own, frozen(own, trial)):
                 inside.append(trial.number)
                 most.append(len(inside))
                 inside.remove(trial.number)

@@ -21,11 +21,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from benchmarks.harness.runner import _end_with_parent
 from llm_prior_bo import LLMElicitor, LLMPriorSampler
-from llm_prior_bo.benchmark.runner import _end_with_parent
 from llm_prior_bo.elicitation import LiteLLMClient
-from llm_prior_bo.prior_source import ElicitedPrior
-from llm_prior_bo.trials.trial_records import read_suggestion
+from llm_prior_bo.optimization.prior_source import ElicitedPriorSource
+from llm_prior_bo.study.trial_records import read_suggestion
 from tests.workers.places import Place
 
 torch.set_num_threads(1)
@@ -92,8 +92,8 @@ class Asking:
             n_startup_trials=self.n_startup_trials,
             **self.options,
         )
-        assert isinstance(sampler._source, ElicitedPrior)
-        sampler._source.patience = self.patience  # at least a minute by the sampler's own arguments
+        assert isinstance(sampler._source, ElicitedPriorSource)
+        sampler._source.election.patience = self.patience  # at least a minute by the sampler's own arguments
         return sampler
 
 

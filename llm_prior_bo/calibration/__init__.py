@@ -1,0 +1,1 @@
+"""Past answers against what came out."""

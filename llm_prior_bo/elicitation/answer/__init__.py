@@ -1,0 +1,1 @@
+"""What a language model answers: schema, parsing, repair."""

@@ -1,0 +1,1 @@
+"""Talking to a language model: client, retries, limits, secrets."""

@@ -1,1 +1,0 @@
-"""What the surrogate is made of: kernel, hyperparameters, posterior, what the kernel sees. Knows no Optuna study."""

@@ -1,0 +1,1 @@
+"""Data to model: kernel, hyperparameters, posterior, transforms, the distribution of the optimum, feasibility."""

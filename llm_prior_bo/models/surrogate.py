@@ -1,0 +1,211 @@
+"""A Gaussian process for mixed spaces, fitted to the trials of a study."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from botorch.models.gp_regression import SingleTaskGP
+from botorch.models.model import Model
+from botorch.models.model_list_gp_regression import ModelListGP
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import MaternKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import Mean, ZeroMean
+from gpytorch.priors import GammaPrior, LogNormalPrior
+from torch import Tensor
+
+from llm_prior_bo.errors import SurrogateWarning
+from llm_prior_bo.models.conditional_parameters import Condition, infer_conditions
+from llm_prior_bo.models.data import TrainingData
+from llm_prior_bo.models.hyperparameters import maximise_posterior
+from llm_prior_bo.models.input_encoding import InputEncoding
+from llm_prior_bo.models.matern import ScaledMatern
+from llm_prior_bo.models.outcome_transform import scale_constraint, standardize_outcome
+from llm_prior_bo.space import SearchSpace
+
+MAX_FIT_ITERATIONS = 100
+FIT_TOLERANCE = 1e-3
+"""Gain of the log posterior density of the hyperparameters, in nats, at which a fit ends."""
+MAX_FIT_TRIALS = 600
+"""Hyperparameters are fitted to at most as many trials; the model is conditioned on all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """A fitted model with the data it was fitted to.
+
+    Args:
+        model: Over encoded points; the first `m` outputs are the objectives (standardised, maximised), the others the
+            constraints (scaled, feasible where `<= 0`).
+        X: Training points, `n x d`.
+        Y: Objectives as the model saw them, `n x m`.
+        constraints: Constraints as the model saw them, `n x c`.
+        space: The space that the points are encoded in; `None` where nobody knows it.
+    """
+
+    model: Model
+    X: Tensor
+    Y: Tensor
+    constraints: Tensor
+    space: SearchSpace | None = None
+
+    @property
+    def n_objectives(self) -> int:
+        """Number of objectives, `m`."""
+        return self.Y.shape[-1]
+
+    @property
+    def feasible(self) -> Tensor:
+        """Which training points satisfy all constraints, `n` booleans."""
+        return (self.constraints <= 0.0).all(dim=-1)
+
+    def condition_on_subset(self, rows: Sequence[int]) -> Surrogate:
+        """The same model with the same hyperparameters, given only some of the trials.
+
+        Args:
+            rows: Which of the `n` training points, at least one.
+        """
+        chosen = list(rows)
+        outputs = [_with_data(output, lambda X, y: (X[chosen], y[chosen])) for output in self.outputs]
+        return Surrogate(joint_model(outputs), self.X[chosen], self.Y[chosen], self.constraints[chosen], self.space)
+
+    def kriging_believer(self, points: Tensor) -> Surrogate:
+        """The same model as if evaluations of some points had come out as it expects.
+
+        What is uncertain near them shrinks, what is expected stays ("kriging believer": Ginsbourger, Le Riche and
+        Carraro, "Kriging is well-suited to parallelize optimization", 2010).
+
+        Args:
+            points: Encoded points, `p x d`.
+
+        Returns:
+            A surrogate with another model; the trials it was fitted to are the same.
+        """
+        outputs = []
+        for output in self.outputs:
+            with torch.no_grad():
+                posterior: Any = output.posterior(points)  # a Gaussian one: it has a mean
+            outputs.append(_with_data(output, partial(_extended, points=points, values=posterior.mean.squeeze(-1))))
+        return replace(self, model=joint_model(outputs))
+
+    @property
+    def outputs(self) -> list[SingleTaskGP]:
+        """The process of every objective, then of every constraint."""
+        models: Any = self.model.models if isinstance(self.model, ModelListGP) else [self.model]
+        return list(models)
+
+
+def _with_data(output: SingleTaskGP, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> SingleTaskGP:
+    """A copy with the same hyperparameters and other training data, made from its points and values."""
+    other: Any = copy.deepcopy(output)  # GPyTorch, which the training data belong to, has no types
+    other.train()  # so that the training points are as they came, untransformed
+    other.set_train_data(*change(other.train_inputs[0], other.train_targets), strict=False)
+    other.eval()
+    copied: SingleTaskGP = other
+    return copied
+
+
+def _extended(X: Tensor, y: Tensor, *, points: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.cat([X, points]), torch.cat([y, values])
+
+
+def fit_surrogate(data: TrainingData, space: SearchSpace) -> Surrogate:
+    """Fit one independent GP per objective and constraint.
+
+    The hyperparameters depend on the data alone: every fit starts at the mode of the kernel priors. So a study that was
+    stopped and resumed, and every worker, goes on with the same surrogate.
+
+    Args:
+        data: At least one finished trial. Constant, duplicate and infinite values are fine.
+        space: The space that `data.X` is encoded in.
+
+    Returns:
+        The surrogate. Where the marginal likelihood cannot be maximised, the hyperparameters stay where they started
+        and a `SurrogateWarning` is given.
+    """
+    Y = torch.stack([standardize_outcome(y) for y in data.Y.unbind(dim=-1)], dim=-1)
+    scaled = [scale_constraint(c) for c in data.constraints.unbind(dim=-1)]
+    constraints = torch.stack(scaled, dim=-1) if scaled else data.constraints
+    targets = [*Y.unbind(dim=-1), *constraints.unbind(dim=-1)]
+    conditions = () if data.active is None else infer_conditions(data.X, data.active, space)
+    models = []
+    for y in targets:
+        model = _gaussian_process(data.X, y, space, conditions)
+        fit_process(model)
+        models.append(model)
+    return Surrogate(model=joint_model(models), X=data.X, Y=Y, constraints=constraints, space=space)
+
+
+def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequence[Condition]) -> SingleTaskGP:
+    encoding = InputEncoding.of(space, conditions)
+    width = len(space) if encoding is None else encoding.width
+    return SingleTaskGP(
+        X,
+        y.unsqueeze(-1),
+        likelihood=_likelihood(),
+        covar_module=mixed_kernel(width),
+        mean_module=_mean(),
+        outcome_transform=None,
+        input_transform=encoding,
+    )
+
+
+def mixed_kernel(width: int) -> ScaledMatern:
+    """A scaled Matern-5/2 kernel with one length scale per column.
+
+    The kernel prior is centred on a length scale that grows with the square root of the dimension, so that the prior
+    correlation of two random points does not depend on it (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization
+    Performs Great in High Dimensions", ICML 2024), but is much narrower than theirs, which is BoTorch's default: with
+    that, single columns collapsed to a length scale of 0.03 within 20 trials.
+    """
+    lengthscale_prior = LogNormalPrior(loc=0.35 + 0.5 * math.log(width / 6.0), scale=0.7)
+    base = MaternKernel(
+        nu=2.5,
+        ard_num_dims=width,
+        lengthscale_prior=lengthscale_prior,
+        lengthscale_constraint=GreaterThan(0.025, transform=None, initial_value=lengthscale_prior.mode),
+    )
+    positive = GreaterThan(1e-3, transform=None, initial_value=1.0)
+    return ScaledMatern(base, outputscale_prior=GammaPrior(2.0, 1.0), outputscale_constraint=positive)
+
+
+def _mean() -> Mean:
+    """The average of the standardised values, fixed.
+
+    A fitted constant comes out below it, since most trials are near good ones already, and an acquisition function that
+    expects little of unexplored places stays where it is.
+    """
+    return ZeroMean()
+
+
+def _likelihood() -> GaussianLikelihood:
+    """Noise that may vanish: many objectives are deterministic, and late improvements are small beside a floor."""
+    positive = GreaterThan(1e-6, transform=None, initial_value=0.01)
+    return GaussianLikelihood(noise_prior=GammaPrior(1.1, 30.0), noise_constraint=positive)
+
+
+def fit_process(model: SingleTaskGP) -> None:
+    """Fit the hyperparameters in place; where that fails they stay, with a `SurrogateWarning`."""
+    try:
+        maximise_posterior(model, max_iterations=MAX_FIT_ITERATIONS, tolerance=FIT_TOLERANCE, max_data=MAX_FIT_TRIALS)
+    except (RuntimeError, ValueError) as error:
+        warnings.warn(
+            f"Expected the surrogate's marginal likelihood to be maximised, got {error!r}; going on with the most "
+            "probable hyperparameters before the data.",
+            SurrogateWarning,
+            stacklevel=2,
+        )
+    model.requires_grad_(False)  # gradients from here on are those in the points
+    model.eval()
+
+
+def joint_model(outputs: Sequence[SingleTaskGP]) -> Model:
+    """One model of several independent outputs."""
+    return outputs[0] if len(outputs) == 1 else ModelListGP(*outputs)

@@ -1,0 +1,1 @@
+"""One suggestion: start-up design, evidence, elicited priors and when to ask for them, the engine."""

@@ -1,0 +1,147 @@
+"""What a surrogate has learned of a study, in numbers that can be told: importance, optimum, how regions fared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor
+
+from llm_prior_bo.acquisition.optimize import perturbed
+from llm_prior_bo.elicitation.answer.choices import choice_texts
+from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RefreshReason, RegionReport, StudyInsights
+from llm_prior_bo.models.optimum_posterior import optimum_posterior
+from llm_prior_bo.models.surrogate import Surrogate
+from llm_prior_bo.optimization.elicited_priors import pooled_shares
+from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, incumbents
+from llm_prior_bo.priors import UniformPrior
+from llm_prior_bo.space import SearchSpace
+
+N_UNIFORM = 512
+N_NEAR = 64
+N_DRAWS = 512
+_LEVELS = (0.1, 0.5, 0.9)
+
+
+def study_insights(
+    surrogate: Surrogate,
+    evidence: Evidence,
+    answers: Sequence[Sequence[Elicitation]],
+    *,
+    trials: Sequence[int],
+    reason: RefreshReason,
+    seed: int = 0,
+) -> StudyInsights:
+    """What to tell a language model that is asked again.
+
+    Args:
+        surrogate: Fitted to the finished trials, without a prior in its mean; its space must be known.
+        evidence: What the trials have left of the earlier answers.
+        answers: The earlier answers by question, as the evidence's regions are ordered.
+        trials: Numbers of the finished trials.
+        reason: Why it is asked again.
+        seed: Seed of the draws.
+    """
+    assert surrogate.space is not None
+    return StudyInsights(
+        n_trials=len(surrogate.X),
+        importance=parameter_importance(surrogate, seed=seed),
+        optimum=_optimum(surrogate, surrogate.space, seed),
+        regions=_region_reports(evidence, answers),
+        reason=reason,
+        trials=tuple(trials),
+    )
+
+
+def parameter_importance(surrogate: Surrogate, *, seed: int = 0, n: int = 256) -> dict[str, float]:
+    """Share of every parameter in how much the surrogate's objectives vary over the space.
+
+    The mean square of what changes in the posterior mean when the parameter alone is drawn anew: the total Sobol index
+    of the mean (Jansen, Computer Physics Communications 117, 1999), normalised to sum to one. Unlike length scales it
+    can be compared between numeric and categorical parameters.
+
+    Args:
+        surrogate: With a known space.
+        seed: Seed of the points.
+        n: Number of base points.
+    """
+    assert surrogate.space is not None
+    space = surrogate.space
+    generator = torch.Generator().manual_seed(seed)
+    # The second set in random order: rows of two Sobol designs lie in the same cells more often than not.
+    A, B = (UniformPrior(space).stratified_sample(n, generator=generator) for _ in range(2))
+    B = B[torch.randperm(n, generator=generator)]
+    blocks = [A]
+    for j in range(len(space)):
+        moved = A.clone()
+        moved[:, j] = B[:, j]
+        blocks.append(moved)
+    with torch.no_grad():
+        posterior: Any = surrogate.model.posterior(torch.cat(blocks))  # a Gaussian one: it has a mean
+    mean = posterior.mean[:, : surrogate.n_objectives].reshape(len(blocks), n, -1)
+    effects = (mean[1:] - mean[:1]).square().mean(dim=1)  # d x m
+    shares = (effects / effects.sum(dim=0).clamp_min(1e-12)).mean(dim=-1)
+    total = float(shares.sum())
+    return {name: float(share) / total if total > 0.0 else 0.0 for name, share in zip(space.names, shares, strict=True)}
+
+
+def _optimum(surrogate: Surrogate, space: SearchSpace, seed: int) -> dict[str, NumericQuantiles | dict[str, float]]:
+    """Where functions drawn from the surrogate have their optimum, parameter by parameter."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.cat(
+        [UniformPrior(space).stratified_sample(N_UNIFORM, generator=generator), _near(surrogate, space, seed)]
+    )
+    posterior = optimum_posterior(
+        surrogate.model,
+        X,
+        n_draws=N_DRAWS,
+        generator=generator,
+        n_constraints=surrogate.constraints.shape[-1],
+    )
+    return {name: _marginal(space, j, X[:, j], posterior.probabilities) for j, name in enumerate(space.names)}
+
+
+def _near(surrogate: Surrogate, space: SearchSpace, seed: int) -> Tensor:
+    best, rng = incumbents(surrogate, 5), np.random.default_rng(seed)
+    n_each = N_NEAR // len(best)
+    return torch.cat([best, *(perturbed(best, space, n_each=n_each, scale=scale, rng=rng) for scale in NEAR_SCALES)])
+
+
+def _marginal(space: SearchSpace, j: int, u: Tensor, probabilities: Tensor) -> NumericQuantiles | dict[str, float]:
+    column = space.columns[j]
+    if column.kind == "categorical":
+        assert isinstance(column.distribution, CategoricalDistribution)
+        shares = torch.bincount(u.long(), weights=probabilities, minlength=column.n_values or 1).tolist()
+        return dict(zip(choice_texts(column.distribution.choices), shares, strict=True))
+    order = u.argsort()
+    cumulative = probabilities[order].cumsum(dim=0)
+    at = torch.searchsorted(cumulative, torch.tensor(_LEVELS, dtype=cumulative.dtype)).clamp_max(len(u) - 1)
+    low, median, high = (float(column.decode(float(u[order[i]]))) for i in at.tolist())
+    return NumericQuantiles(low=low, median=median, high=high)
+
+
+def _region_reports(evidence: Evidence, answers: Sequence[Sequence[Elicitation]]) -> tuple[RegionReport, ...]:
+    """One report for each region; nothing where a gate has weighed other regions, or there is none."""
+    stated = [
+        (elicitation, region, share / len(question))
+        for question, share in zip(answers, pooled_shares(len(answers)), strict=True)
+        for elicitation in question
+        for region in elicitation.answer.regions
+    ]
+    if len(stated) != len(evidence.region_weights):
+        return ()
+    found = zip(stated, evidence.region_weights, evidence.bayes_factors, strict=True)
+    return tuple(
+        RegionReport.from_answer(
+            elicitation.answer,
+            region.region,
+            asked_at_trial=elicitation.trial_number,
+            present_weight=min(weight / share, 1.0),  # as if there were no other answers
+            bayes_factor=factor,
+        )
+        for (elicitation, region, share), weight, factor in found
+    )

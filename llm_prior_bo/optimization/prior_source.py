@@ -1,0 +1,240 @@
+"""Where the prior of a study comes from: a density given by the user, or answers that are stored in the study.
+
+Among workers the lowest-numbered trial that has not passed this point asks. For the first answer the others wait; when
+it is asked again they go on with what they have. Trial numbers are unique on every storage, so no further coordination
+is needed (`docs/design.md`, many workers).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from optuna.trial import FrozenTrial
+
+from llm_prior_bo.elicitation.elicitor import Elicitor
+from llm_prior_bo.elicitation.prompt.insights import RefreshReason
+from llm_prior_bo.optimization.answer_cache import AnswerCache
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors
+from llm_prior_bo.optimization.questioner import NO_PRIOR, LearnInsights, Questioner
+from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior
+from llm_prior_bo.priors.build import build_prior
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.answer_records import (
+    FailureRecord,
+    load_failures,
+    load_records,
+    warn_of_elicitation,
+)
+from llm_prior_bo.study.election import MAX_ELECTION_TIMEOUTS, Election
+from llm_prior_bo.study.inferred_space import InferredSpace
+from llm_prior_bo.study.progress import study_progress
+from llm_prior_bo.study.storage import all_trials
+from llm_prior_bo.study.trial_records import mark_asking
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+class PriorSource(Protocol):
+    """Gives the prior of a study over any space of its parameters."""
+
+    def prepare(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+    ) -> None:
+        """Called once at the start of every trial: the moment to ask, if an answer is wanted.
+
+        Args:
+            study: The study.
+            trial: The trial that starts.
+            space: All parameters that are known, `None` before the first trial of a study without a given space.
+            learn: Tells a later question what the surrogate has learned; called only if one is asked.
+        """
+        ...
+
+    def current(self, study: Study, space: SearchSpace) -> OptimumPrior:
+        """The prior over `space` now; uniform where nothing is known. Never asks and never raises."""
+        ...
+
+    def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
+        """The same as one belief for each time somebody was asked, oldest first; at least one."""
+        ...
+
+
+@dataclass(frozen=True)
+class GivenPrior:
+    """A density that the user wrote.
+
+    Args:
+        prior: The density.
+        space: The space it is over.
+    """
+
+    prior: OptimumPrior
+    space: SearchSpace
+
+    def prepare(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+    ) -> None:
+        """Nothing to prepare."""
+
+    def current(self, study: Study, space: SearchSpace) -> OptimumPrior:  # noqa: ARG002 - part of the protocol
+        """The given density, over some of its parameters if it is a mixture; no opinion where it is of no use."""
+        if space == self.space:
+            return self.prior
+        return _restricted(self.prior, space) if isinstance(self.prior, MixturePrior) else UniformPrior(space)
+
+    def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
+        """One: the density was there before the study."""
+        return (ElicitedPrior(self.current(study, space)),)
+
+
+@dataclass
+class ElicitedPriorSource:
+    """Answers stored in the study and shared by all its workers: asked for once, and again where a policy says so.
+
+    Args:
+        questioner: Asks.
+        election: Decides which worker asks.
+        refresh: When to ask again; `None`: never.
+    """
+
+    questioner: Questioner
+    election: Election
+    refresh: RefreshPolicy | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    """Threads of one process share this object, and ask one after the other."""
+
+    @classmethod
+    def of(
+        cls,
+        elicitor: Elicitor,
+        *,
+        refresh: RefreshPolicy | None = None,
+        n_answers: int = 1,
+        build: Callable[..., OptimumPrior] = build_prior,
+        patience: float = 150.0,
+        **options: Any,
+    ) -> ElicitedPriorSource:
+        """A source that asks one elicitor.
+
+        Args:
+            elicitor: Who is asked.
+            refresh: When to ask again; `None`: never.
+            n_answers: How many answers to one question are pooled.
+            build: Turns an answer and a space into a density.
+            patience: Seconds to wait for another worker's answer before going on without one.
+            **options: Further arguments of `Questioner`.
+        """
+        return cls(Questioner(elicitor, AnswerCache(n_answers, build), **options), Election(patience), refresh)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock."""
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """With a lock of its own."""
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    @property
+    def cache(self) -> AnswerCache:
+        """What this process knows of the answers."""
+        return self.questioner.cache
+
+    def prepare(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+    ) -> None:
+        """Ask, or wait for the worker that does, unless that has been done before; ask again if it is due."""
+        if space is None:
+            return
+        if self.cache.is_settled(study):
+            self._ask_again_if_due(study, trial, space, learn)
+            return
+        known_failures = load_failures(study)
+        if not self.election.is_elected(study, trial):
+            self._wait(study, trial, known_failures)
+        if self.election.is_elected(study, trial):
+            with self._lock:
+                if not self.cache.is_settled(study, fresh=True):
+                    self.questioner.ask(study, trial, space)
+
+    def current(self, study: Study, space: SearchSpace) -> OptimumPrior:
+        """The pooled density of the stored answers over `space`, uniform if there is none."""
+        return pool_elicited_priors(self.elicited_priors(study, space))
+
+    def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
+        """One density for each question that was answered; a uniform one if there is none."""
+        return self.cache.elicited_priors(study, space)
+
+    def _ask_again_if_due(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace, learn: LearnInsights | None
+    ) -> None:
+        """Ask again without making anyone wait: the other workers go on with the answers that they have."""
+        if self.refresh is None or self._due(study, space, self.refresh) is None:
+            return
+        # In this order: a worker stores its answer before it steps aside, so it is either seen here or there.
+        if not self.election.is_elected(study, trial) or self.election.is_somebody_asking(study, trial):
+            return
+        with self._lock:
+            reason = self._due(study, space, self.refresh)
+            if reason is None:
+                return
+            mark_asking(study, trial)
+            # Once more: one of the two that began at the same moment sees the other's mark.
+            if not self.election.is_somebody_asking(study, trial):
+                self.questioner.ask(study, trial, space, reason=reason, learn=learn)
+
+    def _due(self, study: Study, space: SearchSpace, policy: RefreshPolicy) -> RefreshReason | None:
+        records = load_records(study)
+        answers, failures = self.cache.update(study, records), records.failures
+        asked_for = {answer.trial_number for answer in answers} | {failure.trial_number for failure in failures}
+        if len(asked_for) >= policy.max_elicitations:
+            return None  # before the trials are looked at, for there may be thousands
+        return policy.due(study_progress(study, answers, failures, space))
+
+    def _wait(self, study: Study, trial: FrozenTrial, known_failures: tuple[FailureRecord, ...]) -> None:
+        """Wait until another worker has an answer or none, or it is this one's turn, or two have kept it waiting."""
+
+        def is_settled() -> bool:
+            records = load_records(study)
+            self.cache.update(study, records)
+            failures = [failure for failure in records.failures if failure not in known_failures]
+            if failures and not self.cache.is_settled(study):
+                self.cache.give_up(study)
+                warn_of_elicitation(f"Another worker asked: {failures[-1].reason} {NO_PRIOR}")
+            return self.cache.is_settled(study)
+
+        if self.election.wait(study, trial, is_settled) == "timed out":
+            waited = MAX_ELECTION_TIMEOUTS * self.election.patience
+            warn_of_elicitation(
+                f"Expected another worker's answer within {waited:g} s, got none; trial {trial.number} goes on "
+                "without a prior, later ones use the answer once it is there."
+            )
+
+
+def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
+    """All parameters to ask about: the given ones, else those of the study's finished trials, conditional ones too."""
+    if given is not None:
+        return given
+    found = InferredSpace.of(all_trials(study))
+    # In the order in which the objective asks: a question reads better so.
+    return SearchSpace({name: found.distributions[name] for name in found.seen}) if found.seen else None
+
+
+def _restricted(prior: MixturePrior, space: SearchSpace) -> OptimumPrior:
+    """A mixture's density of some of its parameters, the others integrated out."""
+    regions = []
+    for region in prior.regions:
+        kept = {
+            name: marginal
+            for name, marginal in region.marginals.items()
+            if name in space.names and marginal.column == space.column(name)
+        }
+        pairs = {pair: rho for pair, rho in region.correlations.items() if set(pair) <= kept.keys()}
+        regions.append(RegionPrior(space, kept, correlations=pairs, label=region.label))
+    if not any(region.marginals for region in regions):
+        return UniformPrior(space)
+    return MixturePrior(space, regions, prior.weights, prior.uniform_weight)

@@ -1,0 +1,149 @@
+"""One question to the language model: ask, store, tell the user; no failure of it stops a study."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optuna.logging import get_logger
+from optuna.trial import FrozenTrial
+
+from llm_prior_bo.elicitation.answer.remarks import guesses_at_bounds, remarks
+from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, elicit_within
+from llm_prior_bo.elicitation.llm.secrets import printable, redact
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
+from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
+from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
+from llm_prior_bo.errors import AnswerError, ConfigurationError, LLMPriorError, RepairedAnswerWarning
+from llm_prior_bo.optimization.answer_cache import AnswerCache
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.answer_records import load_records, save_elicitation, save_failure, warn_of_elicitation
+from llm_prior_bo.study.context import study_context
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+LearnInsights = Callable[
+    [RefreshReason, Sequence[ElicitedPrior], Sequence[Sequence[Elicitation]]], StudyInsights | None
+]
+"""What the surrogate has learned: from the reason to ask again, the priors so far and the answers behind each."""
+
+NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
+_log = get_logger(f"optuna.{__name__}")  # below Optuna's own, whose level and handlers the user knows
+
+
+@dataclass
+class Questioner:
+    """Asks, and stores what comes of it.
+
+    Args:
+        elicitor: Who is asked.
+        cache: What this process knows of the answers.
+        max_context_trials: How many trials of each kind the context may show.
+        max_prompt_tokens: Size that a question is shortened to if it is longer.
+        limit: Hard limits of what this study's questions may use up; `None`: none.
+    """
+
+    elicitor: Elicitor
+    cache: AnswerCache
+    max_context_trials: int = 10
+    max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
+    limit: SpendingLimit | None = None
+
+    def ask(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        *,
+        reason: RefreshReason | None = None,
+        learn: LearnInsights | None = None,
+    ) -> None:
+        """Ask and store; every failure ends in one warning and a study that goes on with what it has.
+
+        Args:
+            study: The study.
+            trial: The trial for which is asked.
+            space: All parameters that are known.
+            reason: Why it is asked again; `None` for the first question.
+            learn: Tells a later question what the surrogate has learned.
+
+        Raises:
+            AnswerError: If an answer that a person supplied does not fit the search space.
+            ConfigurationError: If what a person supplied cannot be used at all.
+        """
+        n_finished, answered = 0, []
+        try:
+            context = study_context(
+                study,
+                space,
+                max_context_trials=self.max_context_trials,
+                trial_number=trial.number,
+                insights=self._insights(study, space, reason, learn),
+                max_prompt_tokens=self.max_prompt_tokens,
+            )
+            n_finished = context.n_finished
+            for index in range(self.cache.n_answers):
+                answer = self._elicit(study, replace(context, answer_index=index))
+                answered.append(
+                    replace(answer, reason=reason or "", n_finished=n_finished, space_fingerprint=space.fingerprint)
+                )
+                save_elicitation(study, answered[-1])
+                self.cache.add(study, answered[-1])
+        except Exception as error:
+            if reason is None and isinstance(error, AnswerError | ConfigurationError):
+                raise  # what a person supplied does not fit: that is for the person to mend, now
+            self._give_up(study, trial, error, n_finished)  # whatever else an elicitor raises must not stop a study
+        for answer in answered:
+            _announce(answer, space)
+        # Not where the answer is kept: where warnings are errors, this one must not be taken for a failure to answer.
+        _warn_of_repairs(answered)
+
+    def _insights(
+        self, study: Study, space: SearchSpace, reason: RefreshReason | None, learn: LearnInsights | None
+    ) -> StudyInsights | None:
+        if reason is None or learn is None:
+            return None
+        return learn(reason, self.cache.elicited_priors(study, space), self.cache.questions(study))
+
+    def _elicit(self, study: Study, context: StudyContext) -> Elicitation:
+        """One answer, if what the study's questions have used up so far allows it, in whatever process."""
+        records = load_records(study)
+        # What this process knows, where the storage did not take it.
+        spent = replace(records, elicitations=records.elicitations or tuple(self.cache.answers(study))).usage
+        if self.limit is not None:
+            self.limit.check(spent)
+        return elicit_within(self.elicitor, context, spent)
+
+    def _give_up(self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int) -> None:
+        self.cache.give_up(study)
+        reason = str(error)
+        if not isinstance(error, LLMPriorError):  # the name of a strange error says more than its text
+            reason = redact(f"Expected an answer from {type(self.elicitor).__name__}, got {error!r}.")
+        usage = getattr(error, "usage", None)
+        known = usage if isinstance(usage, Usage) else None
+        save_failure(study, trial.number, reason, usage=known, n_finished=n_finished)
+        has_some = bool(self.cache.answers(study, fresh=True))
+        warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else NO_PRIOR}")
+
+
+def _announce(answer: Elicitation, space: SearchSpace) -> None:
+    """Tell the user in Optuna's log that there is an answer, and what it says to people."""
+    at_bounds = guesses_at_bounds(answer.answer, space)
+    hint = f" Best guesses at a bound, where a wider range may be better: {', '.join(at_bounds)}." if at_bounds else ""
+    notes = remarks(answer.answer)
+    _log.info(
+        f"{printable(answer.model or 'The elicitor')} answered for trial {answer.trial_number} with "
+        f"{len(answer.answer.regions)} region{'s' if len(answer.answer.regions) > 1 else ''}.{hint}"
+        f"{f' It remarks: {notes}' if notes else ''}"
+    )
+
+
+def _warn_of_repairs(answers: Sequence[Elicitation]) -> None:
+    repairs = [repair for answer in answers for repair in answer.repairs]
+    if repairs:
+        text = printable(f"The answer was repaired: {'; '.join(repairs)}")
+        warnings.warn(text, RepairedAnswerWarning, stacklevel=2)

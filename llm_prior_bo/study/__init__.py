@@ -1,0 +1,1 @@
+"""All that touches an Optuna study or its storage."""

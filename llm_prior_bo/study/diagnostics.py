@@ -1,0 +1,109 @@
+"""What happened in a study, in numbers: answers, their cost, and the prior's part in every suggestion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from llm_prior_bo.elicitation.answer.remarks import remarks
+from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.llm.spending import Usage
+from llm_prior_bo.study.answer_records import FailureRecord, Records, load_records
+from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+@dataclass(frozen=True, slots=True)
+class StudyStatistics:
+    """Numbers of one study.
+
+    Args:
+        elicitations: The stored answers, oldest first.
+        failures: Questions that nobody answered, and why.
+        suggestions: Trial number -> what was suggested and what the prior had to do with it. Trials whose parameters
+            all came from elsewhere (enqueued, independent) are missing.
+    """
+
+    elicitations: tuple[Elicitation, ...]
+    failures: tuple[FailureRecord, ...]
+    suggestions: dict[int, Suggestion]
+
+    @property
+    def usage(self) -> Usage:
+        """What all questions have used up, answered or not: requests, tokens, cost, seconds; `None` where unknown."""
+        return Records(self.elicitations, self.failures).usage
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Known cost of all questions, answered or not; `None` if nothing is known."""
+        return self.usage.cost_usd
+
+    @property
+    def tokens(self) -> int | None:
+        """Known prompt and completion tokens of all questions, answered or not; `None` if nothing is known."""
+        known = [n for n in (self.usage.prompt_tokens, self.usage.completion_tokens) if n is not None]
+        return sum(known) if known else None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever answered has to say to people, one text an answer; escaped, so it can be shown."""
+        return tuple(remarks(elicitation.answer) for elicitation in self.elicitations)
+
+    def trace(self) -> list[dict[str, Any]]:
+        """What the prior did at every trial, one row each, as for a table.
+
+        Returns:
+            Rows with `trial`, `phase`, `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
+            (without the prior), `prior_score` (what the prior added), `log_prior`, `success_probability` (`None` before
+            any trial has failed), `prior_coefficients`, and, where a gate spoke, `trust`, `region_weights` and
+            `bayes_factors`, else `None`.
+        """
+        told = (
+            "phase",
+            "n",
+            "exponent",
+            "loss_bound",
+            "log_acquisition",
+            "prior_score",
+            "log_prior",
+            "success_probability",
+        )
+        weighed = ("trust", "region_weights", "bayes_factors")
+        return [
+            {"trial": number}
+            | {name: getattr(suggestion, name) for name in told}
+            | {"prior_coefficients": list(suggestion.prior_coefficients)}
+            | {name: suggestion.details.get(name) for name in weighed}
+            for number, suggestion in sorted(self.suggestions.items())
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        return {
+            "n_elicitations": len(self.elicitations),
+            "cost_usd": self.cost_usd,
+            "tokens": self.tokens,
+            "n_calls": self.usage.n_calls,
+            "latency_s": self.usage.latency_s,
+            "remarks": list(self.remarks),
+            "repairs": [repair for elicitation in self.elicitations for repair in elicitation.repairs],
+            "failures": [asdict(failure) for failure in self.failures],
+            "suggestions": {number: asdict(suggestion) for number, suggestion in self.suggestions.items()},
+        }
+
+
+def study_statistics(study: Study) -> StudyStatistics:
+    """Read the statistics of a study from its stored records.
+
+    Args:
+        study: Any study that an `LLMPriorSampler` worked on, in this process or another.
+    """
+    records = load_records(study)
+    suggestions = {trial.number: read_suggestion(trial) for trial in study.get_trials(deepcopy=False)}
+    return StudyStatistics(
+        elicitations=records.elicitations,
+        failures=records.failures,
+        suggestions={number: suggestion for number, suggestion in suggestions.items() if suggestion is not None},
+    )
