@@ -41,14 +41,13 @@ class Suggestion:
     exponent: float | None = None
     """The prior's exponent in the acquisition function, `None` in the start-up phase."""
     log_acquisition: float | None = None
-    """Log value of the acquisition function at the suggested point, without the prior."""
+    """Log value of the base acquisition function at the suggested point, without the other terms of the score."""
     log_prior: float | None = None
     """Log density of the prior at the suggested point, relative to uniform, before the exponent."""
     prior_score: float | None = None
-    """How much of the score at the suggested point came from the prior, in log units: through the surrogate's mean,
-    and through the exponent (`exponent * log_prior`)."""
-    prior_coefficients: tuple[float, ...] = ()
-    """Coefficient of the prior in the surrogate's mean, one an objective; empty if it has no part there."""
+    """How much of the score came from the prior, in log units: `exponent * log_prior`."""
+    feasibility_score: float | None = None
+    """How much of the score came from the probability that the trial finishes; `None` before any trial has failed."""
     slot: int | None = None
     """Position in the start-up design, `None` after it."""
     loss_bound: float | None = None
@@ -133,6 +132,6 @@ def read_suggestion(trial: FrozenTrial) -> Suggestion | None:
             return None
         known = {f.name for f in fields(Suggestion)}
         kept = {key: value for key, value in record.items() if key in known}
-        return Suggestion(**{**kept, "prior_coefficients": tuple(kept.get("prior_coefficients", ()))})
+        return Suggestion(**kept)
     except (TypeError, ValueError, RecursionError):
         return None
