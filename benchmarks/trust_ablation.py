@@ -73,7 +73,7 @@ def weigh_settings(task: Task) -> dict[str, Any]:
     for n in CHECKPOINTS:
         study = optuna.create_study()
         study.add_trials(trials[:n])
-        with isolated_torch(task.seed):
+        with isolated_torch():
             surrogate = fit_surrogate(training_data_of(study, space), space)
             for name, gate in SETTINGS.items():
                 trust[name].append(gate.reweight(prior, surrogate, seed=task.seed).trust)

@@ -25,7 +25,7 @@ from llm_prior_bo._arguments import (
     check_shares,
     resolve_space,
 )
-from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo._isolation import isolated_torch, without_remarks
 from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, check_decay
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, LLMElicitor
@@ -265,28 +265,8 @@ class LLMPriorSampler(BaseSampler):
         if not search_space:
             return {}
         space = SearchSpace(search_space)
-        with suggestion_lock(study, trial), isolated_torch(self._seed(trial, "relative")):
-            beliefs = self._source.elicited_priors(study, space)
-            prior = pool_elicited_priors(beliefs)
-            data = training_data_of(
-                study, space, trial=trial, failed_as_pending=not self._feasibility, use_pruned=self._pruned
-            )
-            feasibility = fit_feasibility(data, space) if self._feasibility else None
-            data = add_failed_as_pending(data, feasibility)
-            if data.n < self._n_startup(prior) or data.n == 0:
-                suggestion = self._from_design(study, trial, space, prior, feasibility)
-            elif beliefs[-1].trial_number == trial.number and _is_new(beliefs[-1].prior.mode(), data):
-                suggestion = self._from_latest_answer(study, space, beliefs[-1].prior)
-            else:
-                suggestion = self._engine.suggest(
-                    space,
-                    beliefs,
-                    data,
-                    feasibility,
-                    n=_n_evidence(study),
-                    age=_age(study, beliefs),
-                    seed=self._seed(trial, "acquisition"),
-                )
+        with suggestion_lock(study, trial), isolated_torch():
+            suggestion = without_remarks(partial(self._suggest, study, trial, space))
             publish_suggestion(study, trial, suggestion)
         return suggestion.params
 
@@ -295,9 +275,9 @@ class LLMPriorSampler(BaseSampler):
     ) -> Any:
         """Suggest one parameter outside the common space: from the prior's own marginal if it has one."""
         space = SearchSpace({param_name: param_distribution})
-        with isolated_torch(self._seed(trial, param_name)):
+        with isolated_torch():
             prior = self._conditional_prior(study, trial, space)
-            draw = prior.sample(1, generator=_generator(torch.initial_seed()))[0]
+            draw = prior.sample(1, generator=_generator(self._seed(trial, param_name)))[0]
         self._warn_independent(study, trial, space, prior)
         if not prior.is_uniform:
             return space.decode(draw)[param_name]
@@ -314,6 +294,29 @@ class LLMPriorSampler(BaseSampler):
         return study_statistics(study)
 
     # One suggestion ----------------------------------------------------------------------------------------------
+
+    def _suggest(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> Suggestion:
+        elicited = self._source.elicited_priors(study, space)
+        prior = pool_elicited_priors(elicited)
+        data = training_data_of(
+            study, space, trial=trial, failed_as_pending=not self._feasibility, use_pruned=self._pruned
+        )
+        feasibility = fit_feasibility(data, space) if self._feasibility else None
+        data = add_failed_as_pending(data, feasibility)
+        if data.n < self._n_startup(prior) or data.n == 0:
+            return self._from_design(study, trial, space, prior, feasibility)
+        latest = elicited[-1]
+        if latest.trial_number == trial.number and _is_new(latest.prior.mode(), data):
+            return self._from_latest_answer(study, space, latest.prior)
+        return self._engine.suggest(
+            space,
+            elicited,
+            data,
+            feasibility,
+            n=_n_evidence(study),
+            age=_age(study, elicited),
+            seed=self._seed(trial, "acquisition"),
+        )
 
     def _from_design(
         self,
@@ -367,7 +370,7 @@ class LLMPriorSampler(BaseSampler):
         """What a later question tells of the study so far; `None` while there is nothing to fit."""
         space = known_space(study, self._search_space)
         seed = self._seed(trial, "insights")
-        with isolated_torch(seed):
+        with isolated_torch():
             if space is None:
                 return None
             data = training_data_of(study, space, trial=trial, use_pruned=self._pruned)
