@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import threading
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -123,6 +123,11 @@ def read_records(path: Path) -> list[Record]:
                 f"Expected a record in every line of {path}, got {line[:60]!r} in line {number}; delete that line."
             )
     return list(records.values())
+
+
+def finished(records: Iterable[Record]) -> list[Record]:
+    """The records without an error."""
+    return [record for record in records if record["error"] is None]
 
 
 def _parsed(line: str) -> Record | None:
