@@ -178,10 +178,10 @@ def _line(execute: Execute, task: Task) -> str:
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this worker when the run is killed: it would go on with its task, and then wait for the next for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
