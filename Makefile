@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 # What depends most on the versions of Optuna, BoTorch, PyTorch, SciPy, pydantic and LiteLLM.
 CORE = tests/test_space.py tests/test_decay.py tests/priors tests/models tests/acquisition tests/study \
 	tests/optimization tests/test_sampler.py tests/test_optuna_suite.py tests/elicitation/llm tests/elicitation/answer \
-	tests/elicitation/test_elicitor.py tests/elicitation/test_portability.py
+	$(addprefix tests/elicitation/, test_elicitor.py test_portability.py test_no_secrets_leak.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-lowest test-latest workers check lint types layers format docs build clean
