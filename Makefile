@@ -34,10 +34,10 @@ test: $(VENV)/.installed-dev  ## all tests but the slow ones, in two processes
 test-core: $(VENV)/.installed-test  ## the tests that depend most on the versions of other packages
 	@$(PYTEST) $(CORE) $(PYTEST_FLAGS)
 
-test-lowest:  ## those with the lowest versions of what the package declares, in $(VENV)-lowest
+test-lowest:  ## those with the lowest versions of what the package declares, in .venv-lowest
 	@$(MAKE) --no-print-directory test-core VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
 
-test-latest:  ## those with the latest versions, in $(VENV)-latest
+test-latest:  ## those with the latest versions, in .venv-latest
 	@$(MAKE) --no-print-directory test-core VENV=$(VENV)-latest CONSTRAINTS=constraints-latest.txt
 
 workers: $(VENV)/.installed-dev  ## the tests with many processes, slow ones too; PostgreSQL's if it is installed
