@@ -354,7 +354,7 @@ def _import_litellm() -> Any:
         import litellm
     except ImportError as error:
         raise CompletionError(
-            "Expected the package litellm to be installed; run `pip install 'litellm>=1.84'`, or pass client=... to "
+            "Expected the package litellm to be installed; run `pip install 'litellm>=1.100'`, or pass client=... to "
             f"LLMElicitor. ({error})"
         ) from None
     litellm.suppress_debug_info = True  # else it prints banners to standard output on every error

@@ -239,7 +239,7 @@ class TestFailure:
 
     def test_litellm_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "litellm", None)
-        with pytest.raises(CompletionError, match=r"pip install 'litellm>=1.84'") as caught:
+        with pytest.raises(CompletionError, match=r"pip install 'litellm>=1\.100'") as caught:
             LiteLLMClient("gpt-4o").complete(MESSAGES, SCHEMA)
         assert not caught.value.retryable
 
