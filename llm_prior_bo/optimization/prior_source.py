@@ -7,7 +7,6 @@ is needed (`docs/design.md`, many workers).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,8 +30,9 @@ from llm_prior_bo.study.answer_records import (
 )
 from llm_prior_bo.study.election import MAX_ELECTION_TIMEOUTS, Election
 from llm_prior_bo.study.inferred_space import InferredSpace
+from llm_prior_bo.study.locks import ForkSafeLock
 from llm_prior_bo.study.progress import study_progress
-from llm_prior_bo.study.storage import all_trials
+from llm_prior_bo.study.storage import PerStudy, all_trials
 from llm_prior_bo.study.trial_records import mark_asking
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class ElicitedPriorSource:
     questioner: Questioner
     election: Election
     refresh: RefreshPolicy | None = None
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-    """Threads of one process share this object, and ask one after the other."""
+    _asking: PerStudy[ForkSafeLock] = field(default_factory=lambda: PerStudy(ForkSafeLock), repr=False)
+    """Threads of one process share this object, and ask for one study one after the other."""
 
     @classmethod
     def of(
@@ -131,14 +131,6 @@ class ElicitedPriorSource:
         """
         return cls(Questioner(elicitor, AnswerCache(n_answers, build), **options), Election(patience), refresh)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the lock."""
-        return {**self.__dict__, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """With a lock of its own."""
-        self.__dict__.update(state, _lock=threading.RLock())
-
     @property
     def cache(self) -> AnswerCache:
         """What this process knows of the answers."""
@@ -157,7 +149,7 @@ class ElicitedPriorSource:
         if not self.election.is_elected(study, trial):
             self._wait(study, trial, known_failures)
         if self.election.is_elected(study, trial):
-            with self._lock:
+            with self._asking(study):
                 if not self.cache.is_settled(study, fresh=True):
                     self.questioner.ask(study, trial, space)
 
@@ -178,7 +170,7 @@ class ElicitedPriorSource:
         # In this order: a worker stores its answer before it steps aside, so it is either seen here or there.
         if not self.election.is_elected(study, trial) or self.election.is_somebody_asking(study, trial):
             return
-        with self._lock:
+        with self._asking(study):
             reason = self._due(study, space, self.refresh)
             if reason is None:
                 return
