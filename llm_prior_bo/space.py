@@ -243,22 +243,28 @@ class Column:
         """The legal value of a grid too large for cells that is nearest to a number, and that a float can hold.
 
         Optuna stores integers as floats, and compares what it has stored with the bounds: 2^63 - 1 is stored as 2^63,
-        which is out of a range that ends at 2^63 - 1. Floats are multiples of a power of two, so of the grid's values
-        those are tried whose index is a multiple of ever larger ones.
+        which is out of a range that ends at 2^63 - 1. An integer of b bits that a float holds is a multiple of
+        2^(b - 53), so the multiples of ever larger powers of two are tried.
         """
         distribution = self._numeric
         if isinstance(distribution, FloatDistribution):
             return float(self.value(round((value - distribution.low) / (self._step or 1.0))))
-        index = (2 * (round(value) - distribution.low) + distribution.step) // (2 * distribution.step)
-        last = (distribution.high - distribution.low) // distribution.step
-        # A float has 53 bits, so an integer of b bits is a multiple of 2^(b - 53); two more for sums that carry.
-        n_powers = max(abs(distribution.low), abs(distribution.high)).bit_length() - 51
-        for power in range(max(n_powers, 1)):
-            nearest = round(index / 2**power) if power else index  # `index` has at most 53 significant bits
+        low, step = distribution.low, distribution.step
+        last = (distribution.high - low) // step
+        index = _nearest_multiple(round(value) - low, step)
+        n_bits = max(abs(low), abs(distribution.high)).bit_length()
+        for power in range(max(n_bits - 51, 1)):  # two more than 53 bits need, for sums that carry
+            divisor = math.gcd(step, 2**power)
+            if low % divisor:
+                break  # no value of the grid is a multiple of 2^power
+            # low + step i = 0 modulo 2^power holds for one index in every `period`.
+            period = 2**power // divisor
+            first = int(-(low // divisor) * pow(step // divisor, -1, period) % period)
+            nearest = _nearest_multiple(index - first, period)
             for multiple in (nearest, nearest - 1, nearest + 1):
-                candidate = self.value(multiple * 2**power)
-                if 0 <= multiple * 2**power <= last and int(float(candidate)) == candidate:
-                    return int(candidate)
+                i = first + multiple * period
+                if 0 <= i <= last and int(float(low + i * step)) == low + i * step:
+                    return int(low + i * step)
         return int(self.value(min(max(index, 0), last)))
 
     def snap(self, u: npt.ArrayLike) -> FloatArray:
@@ -274,13 +280,7 @@ class Column:
         """Whether a native value is legal, as far as the floats that Optuna stores can tell."""
         if isinstance(self.distribution, CategoricalDistribution):
             return self._find_choice(value) is not None
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-            return False
-        low, high = self._range
-        try:
-            if not low <= float(value) <= high:  # nor is NaN
-                return False
-        except OverflowError:
+        if not self.is_in_range(value):
             return False
         if self._step is None:
             return True
@@ -289,6 +289,24 @@ class Column:
             return abs(steps - round(steps)) < STEP_TOLERANCE
         # Beyond 2^53 neighbouring floats are more than 1 apart: what is stored of a multiple need not be one.
         return bool(abs(value) > 2**53 or float(value - self._numeric.low) % self._step == 0)
+
+    def is_in_range(self, value: Any) -> bool:
+        """Whether a value is a number between the bounds of a numeric column, be it on the grid or not."""
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+            return False
+        low, high = self._range
+        try:
+            return bool(low <= float(value) <= high)  # NaN is not
+        except OverflowError:
+            return False
+
+    def nearest(self, value: float) -> Any:
+        """The legal value of a numeric column that is nearest to a number.
+
+        Raises:
+            SearchSpaceError: If the column is categorical.
+        """
+        return self.decode(float(self.to_unit(value)))
 
     def _choice_index(self, value: Any) -> int:
         index = self._find_choice(value)
@@ -319,6 +337,11 @@ class Column:
     def _choices(self) -> tuple[Any, ...]:
         assert isinstance(self.distribution, CategoricalDistribution)
         return self.distribution.choices
+
+
+def _nearest_multiple(value: int, step: int) -> int:
+    """How many steps lead next to a value, in whole numbers of any size."""
+    return (2 * value + step) // (2 * step)
 
 
 def _integers(values: npt.ArrayLike) -> IntArray:

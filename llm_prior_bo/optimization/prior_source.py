@@ -28,12 +28,12 @@ from llm_prior_bo.study.answer_records import (
     load_records,
     warn_of_elicitation,
 )
-from llm_prior_bo.study.election import MAX_ELECTION_TIMEOUTS, Election
+from llm_prior_bo.study.election import Election
 from llm_prior_bo.study.inferred_space import InferredSpace
 from llm_prior_bo.study.locks import ForkSafeLock
 from llm_prior_bo.study.progress import study_progress
 from llm_prior_bo.study.storage import PerStudy, all_trials
-from llm_prior_bo.study.trial_records import mark_asking
+from llm_prior_bo.study.trial_records import mark_arrived, mark_asking
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 class PriorSource(Protocol):
     """Gives the prior of a study over any space of its parameters."""
+
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Called before anything else at the start of every trial."""
+        ...
 
     def prepare(
         self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
@@ -75,6 +79,9 @@ class GivenPrior:
 
     prior: OptimumPrior
     space: SearchSpace
+
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Nobody asks, so nobody has to know of the trial."""
 
     def prepare(
         self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
@@ -130,6 +137,11 @@ class ElicitedPriorSource:
             **options: Further arguments of `Questioner`.
         """
         return cls(Questioner(elicitor, AnswerCache(n_answers, build), **options), Election(patience), refresh)
+
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Let other workers know, until there is an answer, that this trial's worker may be the one that asks."""
+        if not self.cache.is_settled(study):
+            mark_arrived(study, trial)
 
     @property
     def cache(self) -> AnswerCache:
@@ -200,7 +212,7 @@ class ElicitedPriorSource:
             return self.cache.is_settled(study)
 
         if self.election.wait(study, trial, is_settled) == "timed out":
-            waited = MAX_ELECTION_TIMEOUTS * self.election.patience
+            waited = self.election.longest_wait
             warn_of_elicitation(
                 f"Expected another worker's answer within {waited:g} s, got none; trial {trial.number} goes on "
                 "without a prior, later ones use the answer once it is there."

@@ -114,7 +114,9 @@ def _encode_column(column: Column, values: Sequence[Any]) -> FloatArray:
 
 
 def _encode_value(column: Column, value: Any) -> float:
+    """The coordinate of a value; of one between two values of a grid its own place, for the grid may have moved."""
     try:
         return column.encode(value)
     except (SearchSpaceError, OverflowError):  # a published number may be larger than any float
-        return float("nan")
+        is_between = type(value) in (int, float) and column.kind == "grid" and column.is_in_range(value)
+        return float(column.to_unit(value)) if is_between else float("nan")

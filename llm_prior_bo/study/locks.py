@@ -41,9 +41,8 @@ _locks: WeakSet[ForkSafeLock] = WeakSet()
 
 
 def _renew_all() -> None:
-    for lock in list(_locks.data):  # not the set itself: another thread may have been iterating over it at the fork
-        if (alive := lock()) is not None:
-            alive.renew()
+    for lock in list(_locks):
+        lock.renew()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -8,6 +8,7 @@ own samplers do. A change there is a change of this file; `tests/study/test_stor
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -91,19 +92,19 @@ def retried_numbers(trials: Iterable[FrozenTrial]) -> frozenset[int]:
 
 
 def trial_constraints(trial: FrozenTrial) -> dict[str, float]:
-    """The constraints that a trial has set, by name; whatever is not a number is none.
+    """The constraints that a trial has set, by name; whatever is not of a number's type is none.
 
     `FrozenTrial.constraints` reads attributes that anybody can write, and raises where they are not as it expects.
     """
     try:
-        given = trial.constraints
+        given: Mapping[str, object] = trial.constraints
     except (TypeError, ValueError):
         return {}
-    return {name: float(value) for name, value in given.items() if _is_number(value)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= math.inf  # nor NaN
+    known: dict[str, float] = {}
+    for name, value in given.items():
+        if isinstance(value, numbers.Real):
+            known[name] = math.inf if math.isnan(value) else float(value)  # what is no number is not satisfied
+    return known
 
 
 def has_heartbeat(study: Study) -> bool:
