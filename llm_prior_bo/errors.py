@@ -15,6 +15,7 @@ Errors say what was expected, what came and what to do::
     ├── ElicitationWarning                     the study goes on without an (up-to-date) answer
     ├── RepairedAnswerWarning                  an answer was usable only after repairs
     ├── SurrogateWarning                       the model could not be fitted; a fallback was used
+    ├── SearchSpaceWarning                     the stated search space is not what the objective asks for
     └── IndependentSamplingWarning             a parameter is not suggested together with the others
 """
 
@@ -77,6 +78,10 @@ class RepairedAnswerWarning(LLMPriorWarning):
 
 class SurrogateWarning(LLMPriorWarning):
     """The surrogate could not be fitted; a fallback was used."""
+
+
+class SearchSpaceWarning(LLMPriorWarning):
+    """The stated search space is not what the objective asks for."""
 
 
 class IndependentSamplingWarning(LLMPriorWarning):

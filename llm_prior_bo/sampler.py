@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import torch
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
@@ -52,9 +52,11 @@ from llm_prior_bo.optimization.trust import EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.asked import NOT_SUGGESTED, AskedParameters, SuggestedParams, suggested_value
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.study.independent import IndependentWarnings, why_independent
 from llm_prior_bo.study.inferred_space import InferredSpace
+from llm_prior_bo.study.process import timestamp
 from llm_prior_bo.study.storage import all_trials
 from llm_prior_bo.study.suggestion_lock import suggestion_lock
 from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
@@ -67,6 +69,7 @@ from llm_prior_bo.study.trial_records import (
     read_suggestion,
     started_here,
 )
+from llm_prior_bo.study.uniform_sampler import PerTrialRandomSampler
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -223,8 +226,9 @@ class LLMPriorSampler(BaseSampler):
             assert self._search_space is not None
             self._source = GivenPrior(prior, self._search_space)
         self._pruned = pruned
-        self._independent_sampler = independent_sampler or RandomSampler(seed=seed)
+        self._independent_sampler = independent_sampler or PerTrialRandomSampler(seed)
         self._independent_warnings = IndependentWarnings(warn_independent_sampling)
+        self._asked = AskedParameters()
         self._design_seed = _entropy(seed)
         self._trial_seed = self._design_seed
 
@@ -238,6 +242,7 @@ class LLMPriorSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Ask for an answer if one is due, then mark the trial as this study's own."""
         try:
+            self._source.arrive(study, trial)
             space = known_space(study, self._search_space)
             self._source.prepare(study, trial, space, learn=partial(self._learn, study, trial))
         except BaseException:  # an answer that does not fit, or a person's interrupt
@@ -268,12 +273,16 @@ class LLMPriorSampler(BaseSampler):
         with suggestion_lock(study, trial), isolated_torch():
             suggestion = without_remarks(partial(self._suggest, study, trial, space))
             publish_suggestion(study, trial, suggestion)
-        return suggestion.params
+        return SuggestedParams(suggestion.params)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Suggest one parameter outside the common space: from the prior's own marginal if it has one."""
+        """The suggested value of one parameter; outside the common space one from the prior's own marginal, if any."""
+        self._asked.check(study, param_name, param_distribution, stated=self._stated.get(param_name))
+        suggested = suggested_value(read_suggestion(trial), param_name, param_distribution)
+        if suggested is not NOT_SUGGESTED:
+            return suggested
         space = SearchSpace({param_name: param_distribution})
         with isolated_torch():
             prior = self._conditional_prior(study, trial, space)
@@ -287,11 +296,18 @@ class LLMPriorSampler(BaseSampler):
         """Mark a failed trial as one whose worker is alive, and pass on to the independent sampler."""
         if state == TrialState.FAIL:
             mark_failed(study, trial)
+        elif state == TrialState.COMPLETE:
+            self._asked.report_unused(study, self._stated)
         self._independent_sampler.after_trial(study, trial, state, values)
 
     def get_statistics(self, study: Study) -> StudyStatistics:
         """Answers, costs, repairs, failures, and what the prior did in every trial. See `StudyStatistics`."""
         return study_statistics(study)
+
+    @property
+    def _stated(self) -> Mapping[str, BaseDistribution]:
+        """What the user has stated of the search space."""
+        return {} if self._search_space is None else self._search_space.distributions
 
     # One suggestion ----------------------------------------------------------------------------------------------
 
@@ -405,7 +421,7 @@ class LLMPriorSampler(BaseSampler):
     def _warn_independent(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> None:
         """Say why a parameter is sampled on its own, and how: once in this process."""
         ((name, distribution),) = space.distributions.items()
-        if self._independent_warnings.is_silent(study.study_name, name):
+        if self._asked.is_reported(study, name) or self._independent_warnings.is_silent(study.study_name, name):
             return  # before all trials are read for a reason
         suggestion = read_suggestion(trial)
         why = why_independent(
@@ -448,8 +464,10 @@ def _age(study: Study, beliefs: Sequence[ElicitedPrior]) -> int:
 def _found_space(study: Study, *, ended_by: datetime | None = None) -> InferredSpace:
     """What the trials of all of a pruner's brackets have asked for, or those of them that had ended at a time."""
     trials = all_trials(study)
-    if ended_by is not None:
-        trials = [trial for trial in trials if trial.datetime_complete and trial.datetime_complete <= ended_by]
+    latest = timestamp(ended_by)
+    if latest is not None:
+        # As seconds: imported trials may have times with a zone.
+        trials = [trial for trial in trials if (timestamp(trial.datetime_complete) or math.inf) <= latest]
     return InferredSpace.of(trials)
 
 

@@ -5,7 +5,8 @@ Coordinates (the whole package computes in them):
 * a **continuous** column lies in [0, 1], uniform there is what Optuna calls uniform (log where ``log=True``);
 * a **grid** column (integers, stepped floats) lies in [0, 1] too. Every legal value owns a *cell*, padded by half a
   step as Optuna's GP sampler does, and its coordinate is the cell's centre. A cell's width is the value's uniform mass,
-  so the cells of a log integer are unequal;
+  so the cells of a log integer are unequal. A grid of more than `MAX_CELLS` values is a continuous column whose
+  coordinates decode to the nearest legal value;
 * a **categorical** column holds the index of the choice.
 
 numpy and Optuna only; nothing here knows about densities or models.
@@ -37,8 +38,12 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 ColumnKind = Literal["continuous", "grid", "categorical"]
 
+MAX_CELLS = 2**45
+"""Grids of more values are laid out as continuous columns: double-precision coordinates in [0, 1] are 2^-53 apart, so
+the edges of much narrower cells coincide, and from 2^63 values on an index does not fit into an int64 either."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Column:
     """One parameter as one column of the encoded space.
 
@@ -56,15 +61,35 @@ class Column:
                 f"Expected a FloatDistribution, IntDistribution or CategoricalDistribution for {self.name!r}, got "
                 f"{self.distribution!r}; use optuna.distributions."
             )
+        if isinstance(self.distribution, IntDistribution):
+            try:
+                float(self.distribution.low), float(self.distribution.high)
+            except OverflowError:
+                raise SearchSpaceError(
+                    f"Expected bounds of {self.name!r} that a float can hold, got {self.distribution!r}; Optuna stores "
+                    "values as floats."
+                ) from None
+
+    def __eq__(self, other: object) -> bool:
+        """Equal name and distribution; choices are compared by what is stored of them (`_same_choice`)."""
+        return isinstance(other, Column) and (self.name, self._key) == (other.name, other._key)
+
+    def __hash__(self) -> int:
+        """Of the text of the distribution: Optuna's own fails for choices that cannot be hashed."""
+        return hash((self.name, self._key))
+
+    @cached_property
+    def _key(self) -> tuple[str, ...]:
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self._choice_texts
+        return (repr(self.distribution),)
 
     @cached_property
     def kind(self) -> ColumnKind:
         """How the column is laid out: "continuous", "grid" or "categorical"."""
         if isinstance(self.distribution, CategoricalDistribution):
             return "categorical"
-        if isinstance(self.distribution, FloatDistribution) and self.distribution.step is None:
-            return "grid" if self.distribution.single() else "continuous"
-        return "grid"
+        return "continuous" if self.n_values is None else "grid"
 
     @cached_property
     def log(self) -> bool:
@@ -76,17 +101,17 @@ class Column:
         """Number of legal values (grid) or choices (categorical), `None` for a continuous column."""
         if isinstance(self.distribution, CategoricalDistribution):
             return len(self.distribution.choices)
-        if self.kind == "continuous":
-            return None
-        low, high = self._range
-        if low == high or self._step is None:
+        low, high = self._numeric.low, self._numeric.high
+        if low == high or self._numeric.single():
             return 1
-        return round((high - low) / self._step) + 1
+        if self._step is None:
+            return None
+        n = round((high - low) / self._step) + 1
+        return n if n <= MAX_CELLS else None
 
     @cached_property
     def _range(self) -> tuple[float, float]:
-        distribution = self._numeric
-        return distribution.low, distribution.high
+        return float(self._numeric.low), float(self._numeric.high)
 
     @property
     def _numeric(self) -> FloatDistribution | IntDistribution:
@@ -108,6 +133,14 @@ class Column:
             return low - padding, low - padding + (self.n_values or 1) * self._step
         low, high = low - padding, high + padding
         return (math.log(low), math.log(high)) if self.log else (low, high)
+
+    @property
+    def text(self) -> str:
+        """The distribution as JSON; choices that JSON cannot hold are there as they are printed."""
+        try:
+            return distribution_to_json(self.distribution)
+        except (TypeError, ValueError):
+            return json.dumps({"name": type(self.distribution).__name__, "attributes": {"choices": self._key}})
 
     # Numeric columns ---------------------------------------------------------------------------------------------
 
@@ -174,9 +207,9 @@ class Column:
         """The native value of a grid cell, or the choice, with its Python type."""
         if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices[index]
-        low, high = self._range
         if isinstance(self.distribution, IntDistribution):
             return int(self.distribution.low + index * self.distribution.step)
+        low, high = self._range
         # Same order of operations as Optuna's own rounding, so that the floats are equal to the bit.
         return float(min(index * (self._step or 0.0) + low, high))
 
@@ -196,39 +229,109 @@ class Column:
             return float(self.to_unit(value))
         if self._n_cells == 1:
             return 0.5
-        index = round((value - self._range[0]) / (self._step or 1.0))
+        index = round((value - self._numeric.low) / (self._step or 1.0))
         return float(self.cell_centre(min(max(index, 0), self._n_cells - 1)))
 
     def decode(self, u: float) -> Any:
         """One coordinate to the legal native value whose cell it lies in."""
-        if self.kind == "continuous":
-            return float(self.from_unit(u))
-        return self.value(int(self.cell_index(u)))
+        if self.kind != "continuous":
+            return self.value(int(self.cell_index(u)))
+        value = float(self.from_unit(u))
+        return value if self._step is None else self._nearest_stored(value)
+
+    def _nearest_stored(self, value: float) -> int | float:
+        """The legal value of a grid too large for cells that is nearest to a number, and that a float can hold.
+
+        Optuna stores integers as floats, and compares what it has stored with the bounds: 2^63 - 1 is stored as 2^63,
+        which is out of a range that ends at 2^63 - 1. An integer of b bits that a float holds is a multiple of
+        2^(b - 53), so the multiples of ever larger powers of two are tried.
+        """
+        distribution = self._numeric
+        if isinstance(distribution, FloatDistribution):
+            return float(self.value(round((value - distribution.low) / (self._step or 1.0))))
+        low, step = distribution.low, distribution.step
+        last = (distribution.high - low) // step
+        index = _nearest_multiple(round(value) - low, step)
+        n_bits = max(abs(low), abs(distribution.high)).bit_length()
+        for power in range(max(n_bits - 51, 1)):  # two more than 53 bits need, for sums that carry
+            divisor = math.gcd(step, 2**power)
+            if low % divisor:
+                break  # no value of the grid is a multiple of 2^power
+            # low + step i = 0 modulo 2^power holds for one index in every `period`.
+            period = 2**power // divisor
+            first = int(-(low // divisor) * pow(step // divisor, -1, period) % period)
+            nearest = _nearest_multiple(index - first, period)
+            for multiple in (nearest, nearest - 1, nearest + 1):
+                i = first + multiple * period
+                if 0 <= i <= last and int(float(low + i * step)) == low + i * step:
+                    return int(low + i * step)
+        return int(self.value(min(max(index, 0), last)))
 
     def snap(self, u: npt.ArrayLike) -> FloatArray:
         """Coordinates to the nearest legal coordinates."""
         if self.kind == "continuous":
-            return np.clip(np.asarray(u, dtype=np.float64), 0.0, 1.0)
+            u = np.clip(np.asarray(u, dtype=np.float64), 0.0, 1.0)
+            # The cells of the smallest integers are wide on a log scale, however many integers there are.
+            return self.to_unit(np.rint(self.from_unit(u))) if self.log and self._step is not None else u
         index = self.cell_index(u)
         return index.astype(np.float64) if self.kind == "categorical" else self.cell_centre(index)
 
     def contains(self, value: Any) -> bool:
-        """Whether a native value is legal."""
+        """Whether a native value is legal, as far as the floats that Optuna stores can tell."""
         if isinstance(self.distribution, CategoricalDistribution):
-            return any(_same_choice(value, choice) for choice in self.distribution.choices)
+            return self._find_choice(value) is not None
+        if not self.is_in_range(value):
+            return False
+        if self._step is None:
+            return True
+        steps: float = (value - self._numeric.low) / self._step
+        if isinstance(self.distribution, FloatDistribution):
+            return abs(steps - round(steps)) < STEP_TOLERANCE
+        # Beyond 2^53 neighbouring floats are more than 1 apart: what is stored of a multiple need not be one.
+        return bool(abs(value) > 2**53 or float(value - self._numeric.low) % self._step == 0)
+
+    def is_in_range(self, value: Any) -> bool:
+        """Whether a value is a number between the bounds of a numeric column, be it on the grid or not."""
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
             return False
-        return math.isfinite(value) and self.distribution._contains(self.distribution.to_internal_repr(value))
+        low, high = self._range
+        try:
+            return bool(low <= float(value) <= high)  # NaN is not
+        except OverflowError:
+            return False
+
+    def nearest(self, value: float) -> Any:
+        """The legal value of a numeric column that is nearest to a number.
+
+        Raises:
+            SearchSpaceError: If the column is categorical.
+        """
+        return self.decode(float(self.to_unit(value)))
 
     def _choice_index(self, value: Any) -> int:
+        index = self._find_choice(value)
+        if index is None:
+            raise SearchSpaceError(f"Expected one of {list(self._choices)} for {self.name!r}, got {value!r}.")
+        return index
+
+    def _find_choice(self, value: Any) -> int | None:
+        """The index of a choice: of the same type and equal, else equal, else equal in what a storage gives back."""
         choices = self._choices
-        for index, choice in enumerate(choices):
-            if type(choice) is type(value) and _same_choice(value, choice):  # 1, 1.0 and True are different choices
+        equal = [index for index, choice in enumerate(choices) if _same_choice(value, choice)]
+        for index in equal:
+            if type(choices[index]) is type(value):  # 1, 1.0 and True are different choices
                 return index
-        for index, choice in enumerate(choices):
-            if _same_choice(value, choice):
-                return index
-        raise SearchSpaceError(f"Expected one of {list(choices)} for {self.name!r}, got {value!r}.")
+        if equal:
+            return equal[0]
+        if all(isinstance(choice, _PLAIN) for choice in choices):
+            return None
+        stored = _stored_text(value)
+        found = [index for index, text in enumerate(self._choice_texts) if text == stored]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _choice_texts(self) -> tuple[str, ...]:
+        return tuple(_stored_text(choice) for choice in self._choices)
 
     @property
     def _choices(self) -> tuple[Any, ...]:
@@ -236,13 +339,50 @@ class Column:
         return self.distribution.choices
 
 
+def _nearest_multiple(value: int, step: int) -> int:
+    """How many steps lead next to a value, in whole numbers of any size."""
+    return (2 * value + step) // (2 * step)
+
+
 def _integers(values: npt.ArrayLike) -> IntArray:
     return np.asarray(values).astype(np.int64)
 
 
+_PLAIN = (type(None), bool, int, float, str)
+"""Types of choices that every storage gives back as they are."""
+
+STEP_TOLERANCE = 1e-8
+"""How far a stepped float may be from a multiple of its step, in steps: what Optuna allows."""
+
+
 def _same_choice(value: Any, choice: Any) -> bool:
-    both_nan = isinstance(value, float) and isinstance(choice, float) and math.isnan(value) and math.isnan(choice)
-    return both_nan or bool(value == choice)
+    if value is choice:
+        return True
+    try:
+        both_nan = isinstance(value, float) and isinstance(choice, float) and math.isnan(value) and math.isnan(choice)
+        return both_nan or bool(value == choice)
+    except Exception:  # the comparison of a user's own class, or of arrays
+        return False
+
+
+def _stored_text(choice: Any) -> str:
+    """A choice as a storage holds it: JSON, in which tuples are lists and keys are text; else how it is printed."""
+    try:
+        return json.dumps(choice, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        return repr(choice)
+
+
+def is_same_parameter(first: BaseDistribution, second: BaseDistribution) -> bool:
+    """Whether two distributions are of one kind and scale, as Optuna wants of those that have one name.
+
+    Ranges and steps may differ. Choices are compared as a storage gives them back, where tuples have become lists.
+    """
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, CategoricalDistribution):
+        return Column("", first) == Column("", second)
+    return bool(getattr(first, "log", False) == getattr(second, "log", False))
 
 
 class SearchSpace:
@@ -308,7 +448,7 @@ class SearchSpace:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the parameters and their distributions, whatever their order."""
-        canonical = sorted((column.name, distribution_to_json(column.distribution)) for column in self.columns)
+        canonical = sorted((column.name, column.text) for column in self.columns)
         return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:16]
 
     def column(self, name: str) -> Column:

@@ -69,6 +69,9 @@ class RecordedOpinion:
 class OpinionByHand:
     """A density for whatever space a trial has, from the first trial on and without any question."""
 
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Nobody asks."""
+
     def prepare(
         self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
     ) -> None:

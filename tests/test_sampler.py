@@ -48,6 +48,7 @@ from llm_prior_bo.errors import (
     ElicitationWarning,
     IndependentSamplingWarning,
     SearchSpaceError,
+    SearchSpaceWarning,
 )
 from llm_prior_bo.models.surrogate import Surrogate
 from llm_prior_bo.optimization import engine as engine_module
@@ -164,7 +165,7 @@ class TestSpaces:
         assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
 
     def test_a_range_narrower_than_the_given_space(self) -> None:
-        with pytest.warns(IndependentSamplingWarning, match="'x' is sampled independently .* was suggested out of"):
+        with pytest.warns(SearchSpaceWarning, match=r"states .* for parameter 'x', and a trial asks for .*high=0.1"):
             study = run(
                 asked(search_space=SPACE), 5, lambda t: t.suggest_float("x", 0.0, 0.1) + t.suggest_float("y", 0, 1)
             )
@@ -205,7 +206,7 @@ class TestConditional:
         study = optuna.create_study(sampler=asked(self.ANSWER, n_startup_trials=100))
         study.enqueue_trial({"kind": "a", "depth": 0.0})
         study.enqueue_trial({"kind": "b", "width": 0.0})
-        words = "(depth.* the prior's density|width.* by RandomSampler).*: 1 of"
+        words = "(depth.* the prior's density|width.* by PerTrialRandomSampler).*: 1 of"
         with pytest.warns(IndependentSamplingWarning, match=words):
             study.optimize(tree, n_trials=30)
         depths = [t.params["depth"] for t in study.trials[2:] if "depth" in t.params]

@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 
 from llm_prior_bo.errors import SearchSpaceError
-from llm_prior_bo.space import Column, SearchSpace
+from llm_prior_bo.space import Column, SearchSpace, is_same_parameter
 from tests.strategies import distributions, legal_values, spaces
 
 
@@ -131,6 +131,136 @@ def test_log_cells_have_the_mass_that_optuna_gives_them() -> None:
     assert float((upper - lower).sum()) == pytest.approx(1.0)
 
 
+WIDE = [
+    IntDistribution(0, 2**53),
+    IntDistribution(0, 2**53 + 1),
+    IntDistribution(0, 2**63 - 1),
+    IntDistribution(-(2**63), 2**63 - 1),
+    IntDistribution(-(2**70) - 1, 12345),
+    IntDistribution(1, 10**18, log=True),
+    IntDistribution(1, 2**63 - 1, log=True),
+    IntDistribution(3, 10**25),
+    IntDistribution(1, 10**25, log=True),
+    IntDistribution(2**53 + 1, 2**80 + 1, log=True),
+    IntDistribution(0, 7 * 2**60, step=7),
+    IntDistribution(0, 10**300, step=1000),
+    IntDistribution(5, 5 + 7 * 10**24, step=7),
+    IntDistribution(-(10**20) + 2, -(10**20) + 2 + 6 * 10**19, step=6),
+    FloatDistribution(0.0, 1e18, step=1.0),
+    FloatDistribution(0.0, 1e20, step=0.5),
+]
+
+
+@pytest.mark.parametrize("distribution", WIDE, ids=repr)
+def test_grids_too_large_for_cells_decode_to_values_that_optuna_can_store(distribution: Any) -> None:
+    column = Column("n", distribution)
+    u = np.concatenate([[0.0, 1.0], np.random.default_rng(0).random(500)])
+    values = [column.decode(x) for x in u]
+    stored = [distribution.to_external_repr(distribution.to_internal_repr(value)) for value in values]
+    assert stored == values
+    assert all(distribution.low <= value <= distribution.high for value in values)
+    if isinstance(distribution, IntDistribution):
+        assert all((value - distribution.low) % distribution.step == 0 for value in values)
+    assert {type(value) for value in values} == {type(distribution.low)}
+    assert len(set(values)) > 400
+    np.testing.assert_allclose([column.encode(value) for value in values], column.snap(u), atol=1e-9)
+    assert column.kind == "continuous"
+    assert column.n_values is None
+
+
+def test_small_integers_of_a_wide_log_range_keep_their_cells() -> None:
+    column = Column("n", IntDistribution(1, 10**18, log=True))
+    edge = math.log(3) / math.log(2 * (10**18 + 0.5))  # between 1 and 2: 1.5 on the scale that starts at 0.5
+    assert [column.decode(u) for u in (0.0, edge - 1e-6, edge + 1e-6)] == [1, 1, 2]
+    assert column.snap(0.0) == column.snap(edge - 1e-6) == column.encode(1)
+    np.testing.assert_allclose(column.snap(column.snap([0.01, 0.3, 0.9])), column.snap([0.01, 0.3, 0.9]), atol=1e-12)
+
+
+def test_integers_at_a_large_offset_are_read_as_they_are_stored() -> None:
+    distribution = IntDistribution(2**60 + 1, 2**60 + 10)
+    column = Column("n", distribution)
+    for value in (distribution.low, distribution.high):
+        assert 0.0 <= column.encode(int(float(value))) <= 1.0
+
+
+def test_legal_values_are_those_of_optuna() -> None:
+    for distribution, values in (
+        (IntDistribution(2, 20, step=3), (1, 2, 5, 6, 20, 21, 5.0, 5.5)),
+        (IntDistribution(1, 2**40, log=True), (0, 1, 2**40, 2**40 + 1)),
+        (FloatDistribution(0.0, 1.0, step=0.1), (0.30000000000000004, 0.35, 1.0, 1.1, -0.1)),
+        (FloatDistribution(1e-5, 1.0, log=True), (1e-6, 1e-5, 1.0, 2)),
+    ):
+        column = Column("p", distribution)
+        for value in values:
+            assert column.contains(value) == distribution._contains(float(value)), (distribution, value)
+    assert not Column("p", IntDistribution(0, 9)).contains(10**400)
+
+
+class Unhashable:
+    """Equal by content, as many configuration objects are, and hence without a hash."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unhashable) and self.size == other.size
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Incomparable:
+    """Refuses to be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not comparable")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+CHOICES: list[list[Any]] = [
+    [[64], [64, 64], [128, 64]],
+    [{"depth": 2}, {"depth": 3, "kinds": ["a"]}],
+    [(1, 2), (3, 4), "none", None],
+    [{1: "a"}, {2: "b"}],
+    [Unhashable(1), Unhashable(2)],
+    [Incomparable(), Incomparable()],
+    [np.zeros(2), np.ones(2)],
+    [{(1, 2): "a"}, {(3, 4): "b"}],
+    [{1, 2}, frozenset({3})],
+]
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+@pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: type(choices[0]).__name__)
+def test_choices_of_any_type(choices: list[Any]) -> None:
+    space = SearchSpace({"p": CategoricalDistribution(choices), "x": FloatDistribution(0, 1)})
+    again = SearchSpace({"p": CategoricalDistribution(list(choices)), "x": FloatDistribution(0, 1)})
+    assert space == again
+    assert hash(space) == hash(again)
+    assert space.fingerprint == again.fingerprint
+    for index, choice in enumerate(choices):
+        assert space.encode([{"p": choice, "x": 0.5}])[0, 0] == index
+        assert space.decode([index, 0.5])["p"] is choice
+    assert not space.column("p").contains("something else")
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_choices_are_known_by_what_a_storage_gives_back_of_them() -> None:
+    choices: list[Any] = [(1, 2), {"sizes": (3, 4)}, {5: "five"}, None]
+    column = Column("p", CategoricalDistribution(choices))
+    stored: list[Any] = [[1, 2], {"sizes": [3, 4]}, {"5": "five"}, None]
+    assert [column.encode(choice) for choice in stored] == [0, 1, 2, 3]
+    assert column == Column("p", CategoricalDistribution(stored))
+    assert is_same_parameter(CategoricalDistribution(choices), CategoricalDistribution(stored))
+
+
+def test_distributions_of_one_parameter_are_of_one_kind() -> None:
+    assert is_same_parameter(FloatDistribution(0, 1), FloatDistribution(0, 2, step=0.5))
+    assert not is_same_parameter(FloatDistribution(0, 1), IntDistribution(0, 1))
+    assert not is_same_parameter(FloatDistribution(1, 2), FloatDistribution(1, 2, log=True))
+    assert not is_same_parameter(CategoricalDistribution("ab"), CategoricalDistribution("ac"))
+
+
 def test_huge_ranges_are_not_enumerated() -> None:
     space = SearchSpace({"a": IntDistribution(0, 10**12), "b": FloatDistribution(-1e308, 1e308)})
     params = {"a": 123_456_789_012, "b": 1e307}
@@ -189,6 +319,7 @@ def test_dims_by_kind() -> None:
     ("call", "message"),
     [
         (lambda: SearchSpace({}), "at least one parameter"),
+        (lambda: SearchSpace({"a": IntDistribution(1, 10**400)}), "that a float can hold"),
         (lambda: SearchSpace({"a": "0..1"}), "FloatDistribution"),  # type: ignore[dict-item]
         (lambda: SearchSpace({"a": IntDistribution(1, 3)}).encode([{}]), "got none for"),
         (lambda: SearchSpace({"a": IntDistribution(1, 3)}).encode([{"a": 4}]), "got 4"),

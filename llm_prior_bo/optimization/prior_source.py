@@ -7,7 +7,6 @@ is needed (`docs/design.md`, many workers).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,11 +28,12 @@ from llm_prior_bo.study.answer_records import (
     load_records,
     warn_of_elicitation,
 )
-from llm_prior_bo.study.election import MAX_ELECTION_TIMEOUTS, Election
+from llm_prior_bo.study.election import Election
 from llm_prior_bo.study.inferred_space import InferredSpace
+from llm_prior_bo.study.locks import ForkSafeLock
 from llm_prior_bo.study.progress import study_progress
-from llm_prior_bo.study.storage import all_trials
-from llm_prior_bo.study.trial_records import mark_asking
+from llm_prior_bo.study.storage import PerStudy, all_trials
+from llm_prior_bo.study.trial_records import mark_arrived, mark_asking
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 class PriorSource(Protocol):
     """Gives the prior of a study over any space of its parameters."""
+
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Called before anything else at the start of every trial."""
+        ...
 
     def prepare(
         self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
@@ -76,6 +80,9 @@ class GivenPrior:
     prior: OptimumPrior
     space: SearchSpace
 
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Nobody asks, so nobody has to know of the trial."""
+
     def prepare(
         self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
     ) -> None:
@@ -105,8 +112,8 @@ class ElicitedPriorSource:
     questioner: Questioner
     election: Election
     refresh: RefreshPolicy | None = None
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-    """Threads of one process share this object, and ask one after the other."""
+    _asking: PerStudy[ForkSafeLock] = field(default_factory=lambda: PerStudy(ForkSafeLock), repr=False)
+    """Threads of one process share this object, and ask for one study one after the other."""
 
     @classmethod
     def of(
@@ -131,13 +138,10 @@ class ElicitedPriorSource:
         """
         return cls(Questioner(elicitor, AnswerCache(n_answers, build), **options), Election(patience), refresh)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the lock."""
-        return {**self.__dict__, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """With a lock of its own."""
-        self.__dict__.update(state, _lock=threading.RLock())
+    def arrive(self, study: Study, trial: FrozenTrial) -> None:
+        """Let other workers know, until there is an answer, that this trial's worker may be the one that asks."""
+        if not self.cache.is_settled(study):
+            mark_arrived(study, trial)
 
     @property
     def cache(self) -> AnswerCache:
@@ -157,7 +161,7 @@ class ElicitedPriorSource:
         if not self.election.is_elected(study, trial):
             self._wait(study, trial, known_failures)
         if self.election.is_elected(study, trial):
-            with self._lock:
+            with self._asking(study):
                 if not self.cache.is_settled(study, fresh=True):
                     self.questioner.ask(study, trial, space)
 
@@ -178,7 +182,7 @@ class ElicitedPriorSource:
         # In this order: a worker stores its answer before it steps aside, so it is either seen here or there.
         if not self.election.is_elected(study, trial) or self.election.is_somebody_asking(study, trial):
             return
-        with self._lock:
+        with self._asking(study):
             reason = self._due(study, space, self.refresh)
             if reason is None:
                 return
@@ -208,7 +212,7 @@ class ElicitedPriorSource:
             return self.cache.is_settled(study)
 
         if self.election.wait(study, trial, is_settled) == "timed out":
-            waited = MAX_ELECTION_TIMEOUTS * self.election.patience
+            waited = self.election.longest_wait
             warn_of_elicitation(
                 f"Expected another worker's answer within {waited:g} s, got none; trial {trial.number} goes on "
                 "without a prior, later ones use the answer once it is there."

@@ -26,7 +26,7 @@ from llm_prior_bo.elicitation.prompt.context import (
 from llm_prior_bo.elicitation.prompt.insights import StudyInsights
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.space import FloatArray, SearchSpace
-from llm_prior_bo.study.storage import all_trials, metric_names, study_user_attributes
+from llm_prior_bo.study.storage import all_trials, metric_names, study_user_attributes, trial_constraints
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -102,7 +102,7 @@ def _parameter_descriptions(study: Study, space: SearchSpace) -> dict[str, str]:
 
 
 def _summary(trial: FrozenTrial) -> TrialSummary:
-    constraints = list(trial.constraints.values())
+    constraints = list(trial_constraints(trial).values())
     return TrialSummary(
         number=trial.number,
         params=dict(trial.params),
@@ -121,7 +121,7 @@ def _ranked(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection])
         return []
     signs = np.array([-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions])
     losses = np.nan_to_num(np.array([trial.values for trial in trials], dtype=float) * signs, nan=np.inf)  # n x m
-    violated = np.array([sum(max(value, 0.0) for value in trial.constraints.values()) for trial in trials])
+    violated = np.array([sum(max(value, 0.0) for value in trial_constraints(trial).values()) for trial in trials])
     # n x m ranks: the sum over objectives breaks ties within a Pareto front, whatever the objectives' units.
     ranks = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in losses.T], axis=-1)
     # With one objective the rank says it all, and counting would be quadratic for nothing.

@@ -6,7 +6,6 @@ of the trial alone, so it may be forgotten at any time.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.errors import SearchSpaceError
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
+from llm_prior_bo.study.locks import ForkSafeLock
 from llm_prior_bo.study.storage import PerStudy
 from llm_prior_bo.study.trial_records import read_suggestion
 
@@ -29,7 +29,7 @@ _Remembered = dict[int, tuple[datetime | None, FloatArray | None]]
 """By trial number: when the trial finished, which tells one of another study from it, and its point."""
 
 _memory: PerStudy[dict[SearchSpace, _Remembered]] = PerStudy(dict, max_studies=MAX_REMEMBERED)
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def encode_trials(study: Study, space: SearchSpace, trials: Sequence[FrozenTrial]) -> list[FloatArray | None]:
@@ -114,7 +114,9 @@ def _encode_column(column: Column, values: Sequence[Any]) -> FloatArray:
 
 
 def _encode_value(column: Column, value: Any) -> float:
+    """The coordinate of a value; of one between two values of a grid its own place, for the grid may have moved."""
     try:
         return column.encode(value)
     except (SearchSpaceError, OverflowError):  # a published number may be larger than any float
-        return float("nan")
+        is_between = type(value) in (int, float) and column.kind == "grid" and column.is_in_range(value)
+        return float(column.to_unit(value)) if is_between else float("nan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from optuna.distributions import BaseDistribution
 
 from llm_prior_bo.errors import IndependentSamplingWarning
 from llm_prior_bo.study.inferred_space import MIN_OCCURRENCES, InferredSpace
+from llm_prior_bo.study.locks import ForkSafeLock
 
 
 @dataclass
@@ -53,7 +53,7 @@ class IndependentWarnings:
         )
 
 
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def why_independent(

@@ -16,6 +16,8 @@ from functools import cached_property
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from llm_prior_bo.space import STEP_TOLERANCE
+
 MAX_CHANCE = 0.05
 """How probable it may be that a parameter which is still asked for now and then lacks in just the latest trials."""
 
@@ -82,8 +84,8 @@ def current_distribution(seen: Sequence[BaseDistribution]) -> BaseDistribution:
     """The distribution of a parameter whose range may have changed.
 
     * The latest one, once two trials running have had it and none before: somebody has changed the range.
-    * The smallest one that holds them all otherwise, for then the range depends on something in the trial and changes
-      all the time. If there is none (steps that do not fit each other), the latest one again.
+    * The smallest one that holds them all otherwise, for then the range or the step depends on something in the trial
+      and changes all the time.
 
     Args:
         seen: At least one distribution, oldest first. Optuna refuses other kinds, scales and choices for one name.
@@ -95,15 +97,25 @@ def current_distribution(seen: Sequence[BaseDistribution]) -> BaseDistribution:
     n_same = ranges.count(ranges[-1]) if ranges else 0
     if n_same == len(ranges) or (n_same >= MIN_OCCURRENCES and ranges[-n_same:] == ranges[-1:] * n_same):
         return latest
-    return _hull([numeric[i] for i in {values: i for i, values in enumerate(ranges)}.values()]) or latest
+    return _hull([numeric[i] for i in {values: i for i, values in enumerate(ranges)}.values()])
 
 
-def _hull(distributions: Sequence[FloatDistribution | IntDistribution]) -> BaseDistribution | None:
-    """The smallest distribution that holds several of one kind, `None` if there is none."""
-    first = distributions[0]
-    steps = [(d.low - first.low) / (first.step or 1.0) for d in distributions]
-    on_one_grid = first.step is None or all(abs(n - round(n)) < 1e-8 for n in steps)
-    if not on_one_grid or any((d.log, d.step) != (first.log, first.step) for d in distributions):
-        return None
+def _hull(distributions: Sequence[FloatDistribution | IntDistribution]) -> BaseDistribution:
+    """The smallest distribution that holds several of one kind; where scales differ, which cannot be, the latest."""
+    first, latest = distributions[0], distributions[-1]
+    if any(d.log != first.log for d in distributions):
+        return latest
     low, high = min(d.low for d in distributions), max(d.high for d in distributions)
-    return type(first)(low=low, high=high, log=first.log, step=first.step)  # type: ignore[arg-type]
+    if isinstance(latest, IntDistribution):
+        gaps = [int(n) for d in distributions for n in (d.step or 1, d.low - first.low)]
+        return IntDistribution(int(low), int(high), log=latest.log, step=math.gcd(*gaps))
+    return FloatDistribution(low, high, log=latest.log, step=_common_step(distributions))
+
+
+def _common_step(distributions: Sequence[FloatDistribution | IntDistribution]) -> float | None:
+    """The step of floats, if all have one and it leads from each to the others."""
+    step, low = distributions[0].step, distributions[0].low
+    if step is None or any(d.step != step for d in distributions):
+        return None
+    steps = [(d.low - low) / step for d in distributions]
+    return step if all(abs(n - round(n)) < STEP_TOLERANCE for n in steps) else None

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import FailureRecord
-from llm_prior_bo.study.storage import all_trials
+from llm_prior_bo.study.storage import all_trials, trial_constraints
 from llm_prior_bo.study.trial_records import read_suggestion
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _n_since_improvement(finished: Sequence[FrozenTrial], directions: Sequence[S
     for trial in finished:
         n_since += 1
         losses = np.nan_to_num(signs * np.array(trial.values, dtype=float), nan=np.inf)
-        feasible = all(value <= 0.0 for value in trial.constraints.values())
+        feasible = all(value <= 0.0 for value in trial_constraints(trial).values())
         if feasible and not (front <= losses).all(axis=-1).any():
             front = np.vstack([front[~(losses <= front).all(axis=-1)], losses])
             n_since = 0

@@ -7,13 +7,18 @@ own samplers do. A change there is a change of this file; `tests/study/test_stor
 
 from __future__ import annotations
 
-import threading
+import math
+import numbers
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from optuna.storages import BaseStorage
+from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.trial import FrozenTrial, TrialState
+
+from llm_prior_bo.study.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -81,14 +86,42 @@ def metric_names(study: Study) -> tuple[str, ...]:
 def retried_numbers(trials: Iterable[FrozenTrial]) -> frozenset[int]:
     """Numbers of the trials that Optuna queued anew because their workers had died."""
     # Optuna's `RetryHeartbeatStaleTrialCallback.retry_history` reads the same, with a warning that it is experimental.
-    return frozenset(number for trial in trials for number in trial.system_attrs.get(RETRY_HISTORY_KEY, ()))
+    histories = (trial.system_attrs.get(RETRY_HISTORY_KEY) for trial in trials)
+    known = [history for history in histories if isinstance(history, list | tuple)]  # attributes are untrusted input
+    return frozenset(number for history in known for number in history if isinstance(number, int))
+
+
+def trial_constraints(trial: FrozenTrial) -> dict[str, float]:
+    """The constraints that a trial has set, by name; whatever is not of a number's type is none.
+
+    `FrozenTrial.constraints` reads attributes that anybody can write, and raises where they are not as it expects.
+    """
+    try:
+        given: Mapping[str, object] = trial.constraints
+    except (TypeError, ValueError):
+        return {}
+    known: dict[str, float] = {}
+    for name, value in given.items():
+        if isinstance(value, numbers.Real):
+            known[name] = math.inf if math.isnan(value) else float(value)  # what is no number is not satisfied
+    return known
+
+
+def has_heartbeat(study: Study) -> bool:
+    """Whether the trial that starts now will be failed by another worker if this one dies.
+
+    So it is where the storage records heartbeats and the trial is run by `Study.optimize`, which sends them; not for
+    trials that come from `Study.ask`.
+    """
+    whole = getattr(study, "_study", study)  # what a pruner's bracket is a part of
+    return bool(is_heartbeat_enabled(study._storage) and whole._thread_local.in_optimize_loop)
 
 
 class PerStudy(Generic[_Value]):
     """What a process remembers of each study, for as long as the study's storage object lives.
 
     Kept by the storage itself, not by an identifier that another storage may have later. It may be lost at any time: a
-    pickled copy is empty.
+    pickled copy is empty, and so is a forked child's, whose values may have been half written at the fork.
 
     Args:
         make: Makes the value of a study that nothing is remembered of.
@@ -98,12 +131,18 @@ class PerStudy(Generic[_Value]):
     def __init__(self, make: Callable[[], _Value], *, max_studies: int | None = None) -> None:
         self._make = make
         self._max_studies = max_studies
+        self._lock = ForkSafeLock()
+        self._forget()
+
+    def _forget(self) -> None:
         self._values: WeakKeyDictionary[BaseStorage, dict[int, _Value]] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def __call__(self, study: Study) -> _Value:
         """The value of a study."""
         with self._lock:
+            if self._process != os.getpid():
+                self._forget()
             of_storage = self._values.setdefault(study._storage, {})
             value = of_storage.pop(study._study_id) if study._study_id in of_storage else self._make()
             of_storage[study._study_id] = value  # at the end: used last

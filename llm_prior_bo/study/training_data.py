@@ -16,7 +16,7 @@ from llm_prior_bo.models.data import MAX_UNSUCCESSFUL_PENDING, TrainingData
 from llm_prior_bo.models.subset import even_rows, merit_of, representative_rows
 from llm_prior_bo.space import FloatArray, SearchSpace
 from llm_prior_bo.study.encoding_cache import encode_trials
-from llm_prior_bo.study.storage import retried_numbers
+from llm_prior_bo.study.storage import retried_numbers, trial_constraints
 from llm_prior_bo.study.trial_records import failed_by_itself
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def training_data_of(
                 unsuccessful.append(point)
     d, m = len(space), len(signs)
     Y = np.array([known[other.number] for other, _ in finished]).reshape(len(finished), m)
-    constraints = _constraint_table([other.constraints for other, _ in finished])
+    constraints = _constraint_table([trial_constraints(other) for other, _ in finished])
     rows = representative_rows(merit_of(Y, np.maximum(constraints, 0.0).sum(axis=1)), max_trials)
     kept = [finished[i] for i in rows]
     # The same share of the others, so that the rate of failures stays what it is.
@@ -110,19 +110,26 @@ def _values(trials: Sequence[FrozenTrial], signs: FloatArray, use_pruned: Pruned
     if use_pruned == "avoid" or not finished or len(signs) > 1:
         return values
     middle = np.median([value[0] for value in values.values()])
-    constraints = {name for trial in finished for name in trial.constraints}
+    always = set.intersection(*(set(trial_constraints(trial)) for trial in finished))
     for trial in trials:
         last = trial.intermediate_values.get(-1 if trial.last_step is None else trial.last_step, math.nan)
-        # One that was stopped before it reported its constraints would count as infeasible.
-        if trial.state == TrialState.PRUNED and not math.isnan(last) and constraints <= trial.constraints.keys():
+        # One that was stopped before it set a constraint that every finished trial sets would count as feasible.
+        if trial.state == TrialState.PRUNED and not math.isnan(last) and always <= trial_constraints(trial).keys():
             values[trial.number] = np.minimum(signs * last, middle)
     return values
 
 
 def _constraint_table(rows: Sequence[Mapping[str, float]]) -> FloatArray:
-    """Constraints as `n x c`, one column a name; a trial that did not report one counts as infeasible there."""
+    """Constraints as `n x c`, one column a name; one that a trial has not set is satisfied, as in Optuna.
+
+    By how much nobody knows: by as much as the values that were set usually are away from the bound.
+    """
     names = sorted({name for row in rows for name in row})
-    return np.array([[row.get(name, math.inf) for name in names] for row in rows]).reshape(len(rows), len(names))
+    table = np.array([[row.get(name, math.nan) for name in names] for row in rows]).reshape(len(rows), len(names))
+    for column in table.T:
+        sizes = np.abs(column[np.isfinite(column)])
+        column[np.isnan(column)] = -np.median(sizes) if sizes.any() else -1.0
+    return table
 
 
 def _thinned(points: Sequence[FloatArray], share: float, limit: int) -> list[FloatArray]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import TypeAdapter, ValidationError
 
-from llm_prior_bo.study.storage import fail_trial, set_trial_attribute
+from llm_prior_bo.study.process import ProcessMark, this_process
+from llm_prior_bo.study.storage import fail_trial, has_heartbeat, set_trial_attribute
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -20,6 +22,8 @@ SUGGESTION_KEY = "llm_prior_bo:suggestion"
 ASKING_KEY = "llm_prior_bo:asking"
 CHOOSING_KEY = "llm_prior_bo:choosing"
 FAILED_KEY = "llm_prior_bo:failed"
+ARRIVED_KEY = "llm_prior_bo:arrived"
+HEARTBEAT_KEY = "llm_prior_bo:heartbeat"
 
 Phase = Literal["startup", "refresh", "model"]
 
@@ -58,12 +62,19 @@ class Suggestion:
     """What the trust gate found: `trust`, `region_weights`, `bayes_factors`. Empty without a gate."""
 
 
+def mark_arrived(study: Study, trial: FrozenTrial) -> None:
+    """Say in a trial that starts that its worker uses this sampler, and may be the one that asks the language model."""
+    set_trial_attribute(study, trial, ARRIVED_KEY, this_process().to_json())
+
+
 def mark_started(study: Study, trial: FrozenTrial) -> None:
     """Leave a mark in a trial that this sampler starts, so that it counts as this study's own evidence.
 
     The mark names the study, for it is copied with the trial when the trial is added to another one.
     """
     set_trial_attribute(study, trial, STARTED_KEY, study.study_name or True)
+    if has_heartbeat(study):
+        set_trial_attribute(study, trial, HEARTBEAT_KEY, True)
 
 
 def mark_failed(study: Study, trial: FrozenTrial) -> None:
@@ -75,15 +86,17 @@ def failed_by_itself(trial: FrozenTrial) -> bool:
     """Whether a trial failed, as far as can be told, because of its configuration.
 
     Optuna marks a trial as failed too when the heartbeat of its worker has stopped. Only a worker that is alive calls
-    `after_trial`, which leaves a mark; a trial of this sampler that has none was lost with its worker. A failed trial
-    that others started, or that was added by hand, is taken at its word.
+    `after_trial`, which leaves a mark; a trial with a heartbeat that has none was lost with its worker. Any other
+    failed trial is taken at its word: without heartbeats somebody must have said that it failed, if not its own worker
+    then another process.
     """
-    return trial.state == TrialState.FAIL and (not is_own(trial) or bool(trial.system_attrs.get(FAILED_KEY, False)))
+    attributes = trial.system_attrs
+    return trial.state == TrialState.FAIL and bool(attributes.get(FAILED_KEY) or not attributes.get(HEARTBEAT_KEY))
 
 
 def mark_asking(study: Study, trial: FrozenTrial) -> None:
     """Leave a mark in a trial whose worker asks the language model again, so that no other one does."""
-    set_trial_attribute(study, trial, ASKING_KEY, True)
+    set_trial_attribute(study, trial, ASKING_KEY, this_process().to_json())
 
 
 def is_asking(trial: FrozenTrial) -> bool:
@@ -91,14 +104,31 @@ def is_asking(trial: FrozenTrial) -> bool:
     return bool(trial.system_attrs.get(ASKING_KEY, False))
 
 
+def asker(trial: FrozenTrial) -> ProcessMark | None:
+    """The process that asks, or may ask, for a trial; `None` where none has said so."""
+    attributes = trial.system_attrs
+    return ProcessMark.read(attributes.get(ASKING_KEY)) or ProcessMark.read(attributes.get(ARRIVED_KEY))
+
+
 def mark_choosing(study: Study, trial: FrozenTrial, choosing: bool) -> None:
     """Say in a trial whether its worker is about to choose a suggestion."""
-    set_trial_attribute(study, trial, CHOOSING_KEY, choosing)
+    set_trial_attribute(study, trial, CHOOSING_KEY, this_process().to_json() if choosing else False)
 
 
-def is_choosing(trial: FrozenTrial) -> bool:
-    """Whether the trial's worker has said so and has published no suggestion since."""
-    return trial.system_attrs.get(CHOOSING_KEY) is True and SUGGESTION_KEY not in trial.system_attrs
+def is_choosing(trial: FrozenTrial, *, max_age: float) -> bool:
+    """Whether the trial's worker has said so, has published no suggestion since, and may still be there.
+
+    Args:
+        trial: A trial.
+        max_age: Seconds after which a worker on another host is taken for dead.
+    """
+    value = trial.system_attrs.get(CHOOSING_KEY)
+    if SUGGESTION_KEY in trial.system_attrs or trial.state != TrialState.RUNNING:
+        return False
+    mark = ProcessMark.read(value)
+    if mark is None:
+        return value is True  # from a worker with an older version
+    return not mark.is_dead() and mark.age() < max_age
 
 
 def abandon(study: Study, trial: FrozenTrial) -> None:
@@ -126,12 +156,30 @@ def publish_suggestion(study: Study, trial: FrozenTrial, suggestion: Suggestion)
 
 def read_suggestion(trial: FrozenTrial) -> Suggestion | None:
     """The stored suggestion; an unreadable record is no record (attributes are untrusted input)."""
-    try:
-        record = json.loads(trial.system_attrs.get(SUGGESTION_KEY, "null"))
-        if not isinstance(record, Mapping) or not isinstance(record.get("params"), Mapping):
-            return None
-        known = {f.name for f in fields(Suggestion)}
-        kept = {key: value for key, value in record.items() if key in known}
-        return Suggestion(**kept)
-    except (TypeError, ValueError, RecursionError):
+    text = trial.system_attrs.get(SUGGESTION_KEY)
+    if not isinstance(text, str):
         return None
+    try:
+        suggestion = _SUGGESTION.validate_python(json.loads(text))
+    except (ValidationError, ValueError, RecursionError):
+        return None
+    return replace(suggestion, details=_readable_details(suggestion.details))
+
+
+_SUGGESTION: TypeAdapter[Suggestion] = TypeAdapter(Suggestion)
+
+
+def _readable_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trust gate found; its own entries only if they are what it writes, others as they are."""
+    readers = {"trust": _NUMBER, "region_weights": _NUMBERS, "bayes_factors": _NUMBERS}
+    read = dict(details)
+    for name, reader in readers.items():
+        try:
+            reader.validate_python(read.get(name, 0.0 if reader is _NUMBER else []), strict=True)
+        except ValidationError:
+            del read[name]
+    return read
+
+
+_NUMBER: TypeAdapter[Any] = TypeAdapter(float)
+_NUMBERS: TypeAdapter[Any] = TypeAdapter(list[float])

@@ -35,7 +35,7 @@ from llm_prior_bo.optimization.prior_source import ElicitedPriorSource
 from llm_prior_bo.study import election
 from llm_prior_bo.study.answer_records import load_elicitations, load_failures
 from llm_prior_bo.study.diagnostics import study_statistics
-from llm_prior_bo.study.trial_records import ASKING_KEY, Suggestion, mark_started, read_suggestion
+from llm_prior_bo.study.trial_records import ASKING_KEY, Suggestion, mark_asking, mark_started, read_suggestion
 from tests.conftest import Open
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
@@ -277,7 +277,7 @@ class TestByWhom:
 
     def test_a_dead_worker_is_replaced_after_a_while(self) -> None:
         study = self.study()
-        self.start(study)  # and never does anything
+        mark_asking(study, self.start(study))  # and never does anything else
         elicitor = Changing([RIGHT])
         ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=60.0).prepare(study, self.start(study), SPACE)
         assert elicitor.asked == []

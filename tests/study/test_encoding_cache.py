@@ -146,12 +146,23 @@ def test_memory_is_bounded_and_goes_with_the_storage() -> None:
         {"x": 2.0},
         {"x": math.nan},
         {"c": {}},
-        {"s": 0.3},
+        {"s": 1.3},
+        {"s": -0.1},
+        {"s": "0.3"},
     ],
 )
 def test_what_is_not_legal_is_none(params: dict[str, Any]) -> None:
     with mock.patch.object(module, "_known_params", return_value=params):
         assert encode_trial(trial_of({}), SPACE) is None
+
+
+def test_a_value_between_those_of_a_grid_has_a_place_of_its_own() -> None:
+    """The grid that it was suggested on may have been another one."""
+    with mock.patch.object(module, "_known_params", return_value={"s": 0.3, "k": 2.5}):
+        point = encode_trial(trial_of({}), SPACE)
+    assert point is not None
+    assert point[SPACE.index("s")] == pytest.approx((0.3 + 0.125) / 1.25)
+    assert point[SPACE.index("k")] == pytest.approx((2.5 - 0.5) / 8)
 
 
 def test_types_of_choices_and_of_numbers_are_told_apart() -> None:

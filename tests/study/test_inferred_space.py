@@ -121,9 +121,30 @@ class TestRanges:
         assert current_distribution(floats) == FloatDistribution(-0.5, 1, step=0.25)
 
     @pytest.mark.parametrize(
-        "latest", [IntDistribution(1, 11, step=5), IntDistribution(0, 9, step=3), IntDistribution(1, 10, log=True)]
+        ("latest", "both"),
+        [
+            (IntDistribution(1, 11, step=5), IntDistribution(0, 11)),
+            (IntDistribution(0, 9, step=3), IntDistribution(0, 10)),
+            (IntDistribution(4, 18, step=2), IntDistribution(0, 18)),
+        ],
     )
-    def test_the_latest_one_where_none_holds_both(self, latest: IntDistribution) -> None:
+    def test_integers_whose_steps_do_not_fit_have_a_finer_one(
+        self, latest: IntDistribution, both: IntDistribution
+    ) -> None:
+        first = IntDistribution(0, 10, step=5)
+        assert current_distribution([first, latest]) == both
+        assert current_distribution([IntDistribution(2, 12, step=10), IntDistribution(6, 26, step=20)]) == (
+            IntDistribution(2, 26, step=2)
+        )
+
+    def test_floats_whose_steps_do_not_fit_have_none(self) -> None:
+        lows = [FloatDistribution(low, low + 1, step=0.5) for low in (0, 0.2, 1)]
+        assert current_distribution(lows) == FloatDistribution(0, 2)
+        steps = [FloatDistribution(0, 1, step=0.25), FloatDistribution(0, 2, step=0.5), FloatDistribution(0, 1)]
+        assert current_distribution(steps) == FloatDistribution(0, 2)
+
+    def test_of_another_scale_counts_the_latest(self) -> None:
+        latest = IntDistribution(1, 10, log=True)  # Optuna's storages refuse this; trials by hand do not
         assert current_distribution([IntDistribution(0, 10, step=5), latest]) == latest
 
     def test_of_another_kind_counts_the_latest(self) -> None:

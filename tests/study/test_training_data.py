@@ -221,17 +221,32 @@ class TestValues:
         study.optimize(objective, n_trials=1)
         assert training_data_of(study, SPACE).constraints.tolist() == [[-3.0, 2.0]]
 
-    def test_constraints_go_by_name_and_one_not_reported_is_violated(self) -> None:
+    def test_constraints_go_by_name_and_one_that_is_not_set_is_satisfied(self) -> None:
         study = study_with(
             trial_of(FULL, 1.0, constraints={"a": -1.0}),
-            trial_of(FULL, 1.0, constraints={"b": -2.0}),
+            trial_of(FULL, 1.0, constraints={"a": 3.0, "b": 0.0}),
+            trial_of(FULL, 1.0, system_attrs={"constraints:a": math.nan}),
             trial_of(FULL, 1.0),
         )
         assert training_data_of(study, SPACE).constraints.tolist() == [
-            [-1.0, math.inf],
-            [math.inf, -2.0],
-            [math.inf, math.inf],
+            [-1.0, -1.0],
+            [3.0, 0.0],
+            [math.inf, -1.0],
+            [-2.0, -1.0],
         ]
+
+    def test_a_pruned_trial_need_not_set_what_only_some_finished_ones_set(self) -> None:
+        study = study_with(
+            trial_of(FULL, 1.0, constraints={"a": -1.0}),
+            trial_of(FULL, 1.0),
+            trial_of(FULL, state=TrialState.PRUNED, intermediate_values={0: 2.0}),
+        )
+        assert training_data_of(study, SPACE, use_pruned="last_value").n == 3
+
+    @pytest.mark.parametrize("value", [5, "x", [None], {"a": {}}])
+    def test_constraints_that_are_none(self, value: Any) -> None:
+        study = study_with(trial_of(FULL, 1.0, system_attrs={"constraints": value}), trial_of(FULL, 2.0))
+        assert tuple(training_data_of(study, SPACE).constraints.shape) == (2, 0)
 
 
 def test_a_bracket_sees_its_own_trials() -> None:
