@@ -37,7 +37,7 @@ def values(data: Path, name: str, seed: int) -> tuple[list[float], float]:
     space = SearchSpace(distributions(task))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     run_trials(study, task, n_trials=20)
-    with isolated_torch(0):
+    with isolated_torch():
         training = training_data_of(study, space)
         surrogate = fit_surrogate(training, space)
         acquisition = log_acquisition(surrogate, pending=training.pending, seed=0)

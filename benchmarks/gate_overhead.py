@@ -52,7 +52,7 @@ def suggestion_seconds(sampler: LLMPriorSampler, problem: Problem, trials: list[
 
 def gate_seconds(prior: OptimumPrior, surrogate: Surrogate) -> float:
     """Processor time of one weighing."""
-    with isolated_torch(0):
+    with isolated_torch():
         started = time.process_time()
         EvidenceTrust().reweight(prior, surrogate)
         return time.process_time() - started
@@ -66,7 +66,7 @@ def shares(problem: Problem, n: int, pairs: int) -> list[float]:
     study = optuna.create_study(sampler=sampler)
     study.add_trials(trials)
     space = SearchSpace(problem.distributions)
-    with isolated_torch(0):
+    with isolated_torch():
         surrogate = fit_surrogate(training_data_of(study, space), space)
     suggestion_seconds(sampler, problem, trials)
     gate_seconds(prior, surrogate)
