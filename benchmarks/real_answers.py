@@ -78,9 +78,9 @@ def _without_answer(answer: PriorAnswer, space: Distributions, seed: int) -> Bas
 
 METHODS: Mapping[str, MakeSampler] = {
     "default": _with_answer,
-    "control-1": functools.partial(_with_answer, prior_mean=None, trust=None),
+    "control-1": functools.partial(_with_answer, decay=None, trust=None),
     "control-2": lambda _, __, seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=N_STARTUP),
-    "pibo-10": functools.partial(_with_answer, prior_mean=None, trust=None, decay=PowerDecay(10.0)),
+    "pibo-10": functools.partial(_with_answer, trust=None, decay=PowerDecay(10.0)),
     "no-llm": _without_answer,
     "GPSampler": lambda _, __, seed: optuna.samplers.GPSampler(seed=seed),
     "TPESampler": lambda _, __, seed: optuna.samplers.TPESampler(seed=seed),
@@ -134,7 +134,7 @@ def run_study(task: Task, *, data: Path) -> dict[str, Any]:
     values = [trial.value for trial in study.trials]
     seconds = time.perf_counter() - started
     told = study.sampler.get_statistics(study).suggestions if isinstance(study.sampler, LLMPriorSampler) else {}
-    trace = {n: [s.prior_score, s.prior_coefficients, s.details.get("trust")] for n, s in told.items()}
+    trace = {n: [s.prior_score, s.exponent, s.details.get("trust")] for n, s in told.items()}
     return {"values": values, "seconds": seconds, "trace": trace}
 
 

@@ -148,7 +148,7 @@ BOUNDED = BoundedLossDecay(math.e, 20)
 CASES = {
     "no prior": Case(_numeric, lambda: {"prior": UniformPrior(SearchSpace(NUMERIC))}),
     "no prior, mixed": Case(_mixed, lambda: {"prior": UniformPrior(SearchSpace(MIXED))}),
-    "start-up only": Case(_numeric, _with(_answer(), NUMERIC)),
+    "start-up only": Case(_numeric, _with(_answer(), NUMERIC, decay=None)),
     "multiplied": Case(_numeric, _with(_answer(), NUMERIC, decay=BOUNDED)),
     "multiplied, correlated": Case(_numeric, _with(CORRELATED, NUMERIC, decay=BOUNDED)),
     "multiplied, mixed": Case(_mixed, _with(WITH_CHOICES, MIXED, decay=BOUNDED)),
@@ -231,7 +231,7 @@ def score(trial: FrozenTrial) -> float | None:
     told = json.loads(trial.system_attrs.get(SUGGESTION_KEY, "{}"))
     if told.get("log_acquisition") is None:
         return None
-    return float(told["log_acquisition"]) + float(told.get("prior_score") or 0.0)
+    return sum(float(told.get(part) or 0.0) for part in ("log_acquisition", "prior_score", "feasibility_score"))
 
 
 def compare(cases: Mapping[str, list[Kept]]) -> str:

@@ -51,7 +51,6 @@ STUDIES: Mapping[str, Mapping[str, Any]] = {
     "no start-up outside": {"uniform_startup_fraction": 0.0},
     "two of five outside": {"uniform_startup_fraction": 0.4},
     "beta 10, at most 1": {"decay": PowerDecay(10.0, cap=1.0)},
-    "mean instead of exponent": {"decay": None, "keep_mean": True},
 }
 SETTINGS_PROBLEMS = ("branin", "hartmann6", "levy4", "mixed")
 STUDY_PROBLEMS = ("branin", "hartmann6", "rosenbrock4")
@@ -60,8 +59,6 @@ STUDY_PROBLEMS = ("branin", "hartmann6", "rosenbrock4")
 def _sampler(task: Task, options: Mapping[str, Any]) -> LLMPriorSampler:
     problem = get_problem(task.problem)
     given = {"decay": PowerDecay(10.0), **options}
-    if not given.pop("keep_mean", False):
-        given["prior_mean"] = None
     return LLMPriorSampler(prior=make_prior(task.prior, problem, task.seed), seed=task.seed, **given)
 
 

@@ -31,7 +31,6 @@ from llm_prior_bo.elicitation import (
 )
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit
-from llm_prior_bo.models.prior_mean import PriorMean
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
@@ -63,7 +62,6 @@ __all__ = [
     "OptimumPrior",
     "PowerDecay",
     "PriorAnswer",
-    "PriorMean",
     "RecordingElicitor",
     "RefreshPolicy",
     "Region",

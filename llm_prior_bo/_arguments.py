@@ -10,7 +10,6 @@ from optuna.samplers import BaseSampler
 
 from llm_prior_bo.elicitation.elicitor import Elicitor
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.models.prior_mean import PriorMean
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.optimization.trust import TrustGate
 from llm_prior_bo.priors import OptimumPrior
@@ -51,7 +50,6 @@ _KINDS: dict[type, str] = {
     Elicitor: "an object with a method elicit, e.g. FixedElicitor(answer)",
     OptimumPrior: "an OptimumPrior, e.g. build_prior(answer, space)",
     TrustGate: "an object with a method reweight, e.g. EvidenceTrust()",
-    PriorMean: "a PriorMean, e.g. PriorMean()",
     RefreshPolicy: "a RefreshPolicy, e.g. RefreshPolicy(every=20)",
     BaseSampler: "an Optuna sampler, e.g. RandomSampler()",
 }

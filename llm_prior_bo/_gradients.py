@@ -13,7 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo.space import FloatArray
 
 
@@ -28,6 +30,11 @@ class WithGradient(Protocol):
     def value(self, X: FloatArray) -> FloatArray:
         """Values at points `n x d`, `n`."""
         ...
+
+
+def with_gradient(function: object) -> WithGradient | None:
+    """A function as one that knows its gradient, `None` if it does not, or the fast path is off."""
+    return function if is_fast() and isinstance(function, WithGradient) else None
 
 
 def as_torch(function: WithGradient, X: Tensor) -> Tensor:
@@ -70,6 +77,7 @@ class _ByHand(torch.autograd.Function):
         return torch.as_tensor(np.ascontiguousarray(values)).reshape(X.shape[:-1]).to(X.device)
 
     @staticmethod
+    @once_differentiable  # a second derivative would be wrong, not missing
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (own,) = ctx.saved_tensors
         return gradient.to(own).unsqueeze(-1) * own, None

@@ -26,7 +26,7 @@ from llm_prior_bo._arguments import (
     resolve_space,
 )
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.decay import DecaySchedule, check_decay
+from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, check_decay
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, LLMElicitor
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit
@@ -41,7 +41,6 @@ from llm_prior_bo.models.feasibility import (
     resample_by_success_probability,
     success_probability,
 )
-from llm_prior_bo.models.prior_mean import PriorMean
 from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
 from llm_prior_bo.optimization.engine import Engine
@@ -79,7 +78,9 @@ N_STARTUP_WITH_PRIOR = 5
 N_STARTUP_WITHOUT_PRIOR = 10
 LATER_ANSWERS_AGE = 2
 """A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
-DEFAULT_PRIOR_MEAN = PriorMean()
+DEFAULT_DECAY = BoundedLossDecay(max_loss=math.e, from_trial=20)
+"""At most e times the loss bound of the unweighted strategy from trial 20 on: `n_0 ln c` = 20 nats over `n`, which was
+level with 40 on real tasks, better than 40 with wrong priors, and worse with right ones (`docs/measurements.md`)."""
 DEFAULT_TRUST = EvidenceTrust()
 
 
@@ -88,9 +89,9 @@ class LLMPriorSampler(BaseSampler):
 
     The model is asked for a density over the optimum's place, once per study, and again where `refresh` says so. Most
     of the first trials are drawn from it. After them a Gaussian process is fitted, the density is weighed against what
-    it has learned (`EvidenceTrust`), and enters its mean as far as the data support it (`PriorMean`); on request it is
-    also multiplied into the acquisition function with a decaying exponent (piBO: Hvarfner et al., ICLR 2022). No
-    failure of the language model stops a study: it ends in one warning and plain Bayesian optimisation.
+    it has learned (`EvidenceTrust`), and multiplied into the acquisition function with a decaying exponent (piBO:
+    Hvarfner et al., ICLR 2022). No failure of the language model stops a study: it ends in one warning and plain
+    Bayesian optimisation.
 
     The answer is stored in the study, so workers that share its storage and later sessions do not ask again.
 
@@ -107,12 +108,10 @@ class LLMPriorSampler(BaseSampler):
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
             prior. Without it, the space is what the trials ask for: a parameter is modelled together with the others
             as soon as all trials, or two of them, have asked for it (`InferredSpace`).
-        prior_mean: How the density enters the surrogate's mean, with a weight that the data set (`PriorMean`); `None`
-            leaves it out.
         decay: Number of this study's finished trials -> exponent with which the density is multiplied into the
-            acquisition function as well (piBO), e.g. `PowerDecay(10.0)`; `None`: it is not.
+            acquisition function; `None`: it is not, and shapes the start-up only.
         trust: A gate that reweighs the prior by the evidence at every suggestion; `None`: the prior stays as it is.
-            piBO as published is `decay=PowerDecay(10.0), prior_mean=None, trust=None, uniform_startup_fraction=0`.
+            piBO as published is `decay=PowerDecay(10.0), trust=None, uniform_startup_fraction=0`.
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
             first. `None`: 5 with a prior, 10 while there is none.
         uniform_startup_fraction: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the
@@ -153,8 +152,7 @@ class LLMPriorSampler(BaseSampler):
         elicitor: Elicitor | None = None,
         prior: OptimumPrior | None = None,
         search_space: Mapping[str, BaseDistribution] | SearchSpace | None = None,
-        decay: DecaySchedule | None = None,
-        prior_mean: PriorMean | None = DEFAULT_PRIOR_MEAN,
+        decay: DecaySchedule | None = DEFAULT_DECAY,
         trust: TrustGate | None = DEFAULT_TRUST,
         n_startup_trials: int | None = None,
         uniform_startup_fraction: float = 0.2,
@@ -180,7 +178,6 @@ class LLMPriorSampler(BaseSampler):
         check_kinds(model=(model, str), elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
         check_kinds(
             trust=(trust, TrustGate),
-            prior_mean=(prior_mean, PriorMean),
             refresh=(refresh, RefreshPolicy),
             independent_sampler=(independent_sampler, BaseSampler),
         )
@@ -190,7 +187,7 @@ class LLMPriorSampler(BaseSampler):
         check_shares(uniform_startup_fraction=uniform_startup_fraction, interval_coverage=interval_coverage)
         check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd, budget_tokens=budget_tokens)
         self._search_space = resolve_space(search_space, prior)
-        self._engine = Engine(trust=trust, prior_mean=prior_mean, decay=None if decay is None else check_decay(decay))
+        self._engine = Engine(trust=trust, decay=None if decay is None else check_decay(decay))
         self._n_startup_trials = n_startup_trials
         self._outside_share = uniform_startup_fraction
         self._feasibility = bool(feasibility)

@@ -50,7 +50,6 @@ MAKERS: dict[str, Callable[[], LLMPriorSampler]] = {
     "as published": lambda: LLMPriorSampler(
         prior=build_prior(ANSWER, SPACE),
         decay=PowerDecay(),
-        prior_mean=None,
         trust=None,
         uniform_startup_fraction=0,
         **QUICK,

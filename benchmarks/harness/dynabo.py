@@ -145,9 +145,8 @@ class AcceptanceTest:
         Raises:
             ConfigurationError: If the study has several objectives.
         """
-        optima = surrogate.X[:0]
         if not isinstance(self.prior, MixturePrior) or not bool(self.prior.weights.any()):
-            return Evidence(prior=self.prior, optima=optima)
+            return Evidence(prior=self.prior)
         if self.accepted is None:
             self.difference = self._difference(self.prior, surrogate)
             self.accepted = self.difference > self.threshold
@@ -156,7 +155,6 @@ class AcceptanceTest:
             prior=self.prior if self.accepted else UniformPrior(self.prior.space),
             trust=float(self.accepted),
             region_weights=tuple(weights.tolist()),
-            optima=optima,
         )
 
     def _difference(self, prior: MixturePrior, surrogate: Surrogate) -> float:

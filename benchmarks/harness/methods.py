@@ -69,14 +69,13 @@ def _pibo(prior: OptimumPrior, distributions: Distributions, seed: int, *, beta:
         search_space=distributions,
         seed=seed,
         decay=PowerDecay(beta),
-        prior_mean=None,
         trust=None,
         uniform_startup_fraction=0.0,
     )
 
 
 def _evidence(prior: OptimumPrior, distributions: Distributions, seed: int, n_trials: int) -> BaseSampler:  # noqa: ARG001
-    return LLMPriorSampler(prior=prior, search_space=distributions, seed=seed, decay=PowerDecay(10.0), prior_mean=None)
+    return LLMPriorSampler(prior=prior, search_space=distributions, seed=seed, decay=PowerDecay(10.0))
 
 
 def _default(prior: OptimumPrior, distributions: Distributions, seed: int, n_trials: int) -> BaseSampler:  # noqa: ARG001
@@ -90,7 +89,6 @@ def _dynabo(prior: OptimumPrior, distributions: Distributions, seed: int, n_tria
         search_space=distributions,
         seed=seed,
         decay=DecayFromArrival(N_STARTUP_WITHOUT_PRIOR),
-        prior_mean=None,
         trust=AcceptanceTest(prior, seed),
     )
 

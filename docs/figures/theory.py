@@ -89,7 +89,6 @@ def model_suggestions(problem: Problem, prior: OptimumPrior, gate: TrustGate, se
     # All of it spelled out: the figures are about these settings, whatever the defaults.
     sampler = LLMPriorSampler(
         prior=prior,
-        prior_mean=None,
         decay=PowerDecay(beta=10.0),
         trust=gate,
         n_startup_trials=N_STARTUP_WITH_PRIOR,

@@ -6,17 +6,20 @@ and it enumerates every discrete value. Hence the outer loop is ours; its gradie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.optim.batched_lbfgs_b import fmin_l_bfgs_b_batched
+from scipy.optimize import minimize
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from llm_prior_bo._gradients import WithGradient, value_and_gradient
+from llm_prior_bo._fast_path import is_fast
+from llm_prior_bo.acquisition.log_sum import acquisition_and_gradient
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
 N_SOBOL = 512
@@ -29,6 +32,14 @@ GRADIENT_TOLERANCE = 1e-4
 MAX_ENUMERATED = 16
 """Grids with more values are searched in doubling steps and a coarse sweep, not value by value."""
 _BATCH = 512
+
+
+class BatchedLoss(Protocol):
+    """A loss of the points that searches from several starts have come to."""
+
+    def __call__(self, u: FloatArray, batch_indices: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        """Points of some of the starts, `b x c`, and which starts these are, to losses `b` and gradients `b x c`."""
+        ...
 
 
 def optimize_acquisition(
@@ -83,11 +94,6 @@ def optimize_acquisition(
         free = ~_is_among(X, avoid, avoid_within)
         best = int(value.masked_fill(~free, -torch.inf).argmax()) if bool(free.any()) else best
     return X[best], float(value[best])
-
-
-def value_at(acq_function: AcquisitionFunction, x: Tensor) -> float:
-    """Value of an acquisition function at one point, `d`."""
-    return float(_evaluate(acq_function, x.unsqueeze(0))[0])
 
 
 def perturbed(X: Tensor, space: SearchSpace, *, n_each: int, scale: float, rng: np.random.Generator) -> Tensor:
@@ -158,35 +164,56 @@ def _continuous_step(
     # gradient misleads costs more than the steps along the column.
     dims = list(space.continuous_dims)
 
-    gradient_of = _value_and_gradient(acq_function)
-
-    def loss(u: FloatArray, batch_indices: list[int]) -> tuple[FloatArray, FloatArray]:
+    def loss(u: FloatArray, batch_indices: Sequence[int]) -> tuple[FloatArray, FloatArray]:
         points = X[batch_indices].numpy()
         points[:, dims] = u  # b x continuous columns
-        values, gradient = gradient_of(points)
+        values, gradient = acquisition_and_gradient(acq_function, points)
         # Where the value or the gradient is not a number the search from this start ends; the others go on.
         return np.nan_to_num(-values, nan=np.inf), np.nan_to_num(-gradient[:, dims], posinf=0, neginf=0)
 
-    u, _, _ = fmin_l_bfgs_b_batched(
-        loss,
-        X[:, dims].numpy(),
-        bounds=[(0.0, 1.0)] * len(dims),
-        maxiter=MAX_GRADIENT_STEPS,
-        ftol=GRADIENT_TOLERANCE,
-        factr=None,
-        pass_batch_indices=True,
-    )
+    search = _minimize_together if is_fast() else _minimize_one_by_one
     moved = X.clone()
-    moved[:, dims] = torch.as_tensor(u)
+    moved[:, dims] = torch.as_tensor(search(loss, X[:, dims].numpy()))
     moved = torch.as_tensor(space.snap(moved.numpy()))
     return _keep_better(X, value, moved, _evaluate(acq_function, moved))
 
 
-def _value_and_gradient(acq_function: AcquisitionFunction) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
-    """Values `b` and gradients `b x d` at single points `b x d`, by the function's own hand if it has one."""
-    if isinstance(acq_function, WithGradient):
-        return acq_function.value_and_gradient
-    return partial(value_and_gradient, lambda points: acq_function(points.unsqueeze(1)))
+def _minimize_together(loss: BatchedLoss, starts: FloatArray) -> FloatArray:
+    """L-BFGS-B in the unit cube from all starts, `b x c`, the loss evaluated for all of them at once.
+
+    BoTorch's function uses internals of SciPy; `tests/acquisition/test_optimize.py` compares it with SciPy's own.
+    """
+    u: FloatArray = fmin_l_bfgs_b_batched(
+        loss,
+        starts,
+        bounds=[(0.0, 1.0)] * starts.shape[1],
+        maxiter=MAX_GRADIENT_STEPS,
+        ftol=GRADIENT_TOLERANCE,
+        factr=None,
+        pass_batch_indices=True,
+    )[0]
+    return u
+
+
+def _minimize_one_by_one(loss: BatchedLoss, starts: FloatArray) -> FloatArray:
+    """The same by SciPy's public function; it takes five times as long for ten starts."""
+
+    def search(i: int) -> FloatArray:
+        def loss_of_one(u: FloatArray) -> tuple[float, FloatArray]:
+            values, gradient = loss(u[None], [i])
+            return float(values[0]), gradient[0]
+
+        found = minimize(
+            loss_of_one,
+            starts[i],
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * starts.shape[1],
+            options={"maxiter": MAX_GRADIENT_STEPS, "ftol": GRADIENT_TOLERANCE},
+        )
+        return np.asarray(found.x)
+
+    return np.stack([search(i) for i in range(len(starts))])
 
 
 def _discrete_step(

@@ -23,7 +23,6 @@ from llm_prior_bo._gradients import product
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.models.input_encoding import InputEncoding
 from llm_prior_bo.models.matern import matern, matern_and_slope, squared_distances
-from llm_prior_bo.models.trend import parts_of
 from llm_prior_bo.space import FloatArray
 
 _NUGGET = 1e-6
@@ -68,13 +67,12 @@ class ExactPosterior:
                 "Expected a model of one output with one noise level, mean 0 and the kernel "
                 f"ScaleKernel(MaternKernel(nu=2.5)), got {model}; use the model's own posterior."
             )
-        self._encoding, kernel, _, self._trend = parts_of(model)
+        kernel: Any = model.covar_module
+        self._encoding = getattr(model, "input_transform", None)
         self._lengthscale: FloatArray = kernel.base_kernel.lengthscale.detach().reshape(-1).numpy()
         self._scale = float(kernel.outputscale.detach())
         encoded = model.train_inputs[0].detach().numpy()  # in evaluation mode
         residual: FloatArray = model.train_targets.detach().numpy()
-        if self._trend is not None:
-            encoded, residual = encoded[:, :-1], residual - encoded[:, -1]
         training, noise = encoded / self._lengthscale, np.full(len(encoded), float(model.likelihood.noise.detach()))
         if pending is not None and len(pending):
             training = np.concatenate([training, self._encoded(pending)])
@@ -91,8 +89,6 @@ class ExactPosterior:
         if pending is not None and normals is not None and len(pending):
             whitened = np.concatenate([np.repeat(whitened, normals.shape[1], axis=1), normals])  # (n + p) x s
             self.outcomes = product(root.numpy()[n:], whitened)
-            if self._trend is not None:
-                self.outcomes += self._trend.value(pending)[:, None]
         self._weights: FloatArray = product(self._inverse_root.T, whitened)  # (n + p) x s
 
     def marginals(self, X: FloatArray) -> Marginals:
@@ -105,15 +101,13 @@ class ExactPosterior:
         cross, slope = matern_and_slope(squared_distances(points, self._training), self._scale)  # n x trials
         whitened = product(cross, self._inverse_root.T)
         mean = product(cross, self._weights)  # n x s
-        if self._trend is not None:
-            mean += self._trend.value(X)[:, None]
         variance = self._scale - np.square(whitened).sum(axis=1)
 
         def pull_back(by_mean: FloatArray, by_variance: FloatArray) -> FloatArray:
             by_cross = product(whitened, self._inverse_root)  # n x trials
             by_cross *= (-2.0 * by_variance * (variance > 0.0))[:, None]
             by_cross += product(by_mean, self._weights.T)
-            return self._pull_back(X, points, 2.0 * by_cross * slope, by_mean.sum(axis=1))
+            return self._pull_back(X, points, 2.0 * by_cross * slope)
 
         return Marginals(mean, np.maximum(variance, 0.0), pull_back)
 
@@ -121,22 +115,16 @@ class ExactPosterior:
         """Points as the kernel sees them, in length scales, `n x width`."""
         return (X if self._encoding is None else self._encoding.encode(X)) / self._lengthscale
 
-    def _pull_back(
-        self, X: FloatArray, points: FloatArray, by_distance: FloatArray, by_trend: FloatArray
-    ) -> FloatArray:
+    def _pull_back(self, X: FloatArray, points: FloatArray, by_distance: FloatArray) -> FloatArray:
         """Gradient in the points from twice the derivatives by squared distances, `n x trials`: a quadratic form."""
         gradient: FloatArray = by_distance.sum(axis=1)[:, None] * points - product(by_distance, self._training)
         gradient /= self._lengthscale
-        if self._encoding is not None:
-            gradient = self._encoding.pull_back(X, gradient)
-        if self._trend is not None:
-            gradient += by_trend[:, None] * self._trend.value_and_gradient(X)[1]
-        return gradient
+        return gradient if self._encoding is None else self._encoding.pull_back(X, gradient)
 
 
 def supports(model: SingleTaskGP) -> bool:
     """Whether a model is of the one kind that `ExactPosterior` knows, which is that of the package's surrogate."""
-    encoding, kernel, mean, _ = parts_of(model)
+    kernel = model.covar_module
     base = getattr(kernel, "base_kernel", None)
     return (
         isinstance(kernel, ScaleKernel)
@@ -145,8 +133,8 @@ def supports(model: SingleTaskGP) -> bool:
         and kernel.active_dims is None
         and base.active_dims is None
         and model.batch_shape == torch.Size([])
-        and isinstance(mean, ZeroMean)
-        and isinstance(encoding, InputEncoding | None)
+        and isinstance(model.mean_module, ZeroMean)
+        and isinstance(getattr(model, "input_transform", None), InputEncoding | None)
         and type(model.likelihood) is GaussianLikelihood
         and getattr(model, "outcome_transform", None) is None
     )

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from gpytorch.priors import GammaPrior
 from scipy.special import log_ndtr
 from torch import Tensor
 
+from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo._gradients import as_torch
 from llm_prior_bo.models.conditional_parameters import infer_conditions
 from llm_prior_bo.models.data import MAX_UNSUCCESSFUL_PENDING, TrainingData
@@ -52,7 +54,8 @@ class FeasibilityModel:
     """Probability that a trial finishes; made by `fit_feasibility`.
 
     Args:
-        process: Posterior of the labels, standardised.
+        model: The process of the standardised labels.
+        process: Its posterior, as the fast path has it.
         mean: Mean label, `2 b - 1`.
         scale: Standard deviation of a label, `2 sqrt(b (1 - b))`.
         noise: Variance of a standardised label that no place explains.
@@ -60,6 +63,7 @@ class FeasibilityModel:
         base_rate: Share `b` of trials that finish, wherever they are, in (0, 1).
     """
 
+    model: SingleTaskGP
     process: ExactPosterior
     mean: float
     scale: float
@@ -76,7 +80,13 @@ class FeasibilityModel:
         Returns:
             `batch_shape`; at least `log((1 - w) b)`.
         """
-        return as_torch(self, X)
+        if is_fast():
+            return as_torch(self, X)
+        posterior: Any = self.model.posterior(X.unsqueeze(-2))  # a Gaussian one: it has a mean and a variance
+        mean, variance = posterior.mean.flatten(-2).squeeze(-1), posterior.variance.flatten(-2).squeeze(-1)
+        score = (self.mean + self.scale * mean) / (self.scale * (variance + self.noise).sqrt())
+        explained = math.log(self.structure) + torch.special.log_ndtr(score)
+        return torch.logaddexp(explained, torch.full_like(explained, self._unexplained))
 
     def value(self, X: FloatArray) -> FloatArray:
         """Log probability at points `n x d`, `n`."""
@@ -97,8 +107,12 @@ class FeasibilityModel:
         spread = self.scale * np.sqrt(marginals.variance + self.noise)
         score = (self.mean + self.scale * marginals.mean[:, 0]) / spread
         explained = math.log(self.structure) + log_ndtr(score)
-        unexplained = math.log1p(-self.structure) + math.log(self.base_rate)
-        return np.logaddexp(explained, unexplained), explained, score, spread
+        return np.logaddexp(explained, self._unexplained), explained, score, spread
+
+    @property
+    def _unexplained(self) -> float:
+        """Log of what the base rate adds."""
+        return math.log1p(-self.structure) + math.log(self.base_rate)
 
     def probability(self, X: Tensor) -> Tensor:
         """Probability that a trial finishes, `batch_shape x d` to `batch_shape`."""
@@ -130,6 +144,7 @@ def fit_feasibility(data: TrainingData, space: SearchSpace) -> FeasibilityModel 
     model.requires_grad_(False)
     model.eval()
     return FeasibilityModel(
+        model=model,
         process=ExactPosterior(model),
         mean=mean,
         scale=scale,

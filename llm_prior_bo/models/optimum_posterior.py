@@ -26,6 +26,7 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
+from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.models.exact_gp import dense_covariance
 
@@ -102,7 +103,7 @@ def optimum_posterior(
 def _draws(model: Model, X: Tensor, n_draws: int, seed: int) -> tuple[Tensor | None, Tensor]:
     """Functions before (if they come for free) and after the data, each `n_draws x c x outputs`."""
     outputs = list(model.models) if isinstance(model, ModelListGP) else [model]
-    plain = [output for output in outputs if _is_plain(output)]
+    plain = [output for output in outputs if is_fast() and _is_plain(output)]
     if len(plain) < len(outputs):
         return None, _sampled(model, X, n_draws, seed)
     # One generator an output, so that what one of them draws does not depend on how much data another one has.

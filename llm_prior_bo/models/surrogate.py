@@ -11,16 +11,20 @@ from functools import partial
 from typing import Any
 
 import torch
+from botorch.exceptions.errors import ModelFittingError
+from botorch.fit import fit_gpytorch_mll
 from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.model import Model
 from botorch.models.model_list_gp_regression import ModelListGP
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import MaternKernel
+from gpytorch.kernels import MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean, ZeroMean
+from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
 
+from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo.errors import SurrogateWarning
 from llm_prior_bo.models.conditional_parameters import Condition, infer_conditions
 from llm_prior_bo.models.data import TrainingData
@@ -157,7 +161,7 @@ def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequ
     )
 
 
-def mixed_kernel(width: int) -> ScaledMatern:
+def mixed_kernel(width: int) -> ScaleKernel:
     """A scaled Matern-5/2 kernel with one length scale per column.
 
     The kernel prior is centred on a length scale that grows with the square root of the dimension, so that the prior
@@ -173,7 +177,8 @@ def mixed_kernel(width: int) -> ScaledMatern:
         lengthscale_constraint=GreaterThan(0.025, transform=None, initial_value=lengthscale_prior.mode),
     )
     positive = GreaterThan(1e-3, transform=None, initial_value=1.0)
-    return ScaledMatern(base, outputscale_prior=GammaPrior(2.0, 1.0), outputscale_constraint=positive)
+    scaled = ScaledMatern if is_fast() else ScaleKernel
+    return scaled(base, outputscale_prior=GammaPrior(2.0, 1.0), outputscale_constraint=positive)
 
 
 def _mean() -> Mean:
@@ -194,8 +199,13 @@ def _likelihood() -> GaussianLikelihood:
 def fit_process(model: SingleTaskGP) -> None:
     """Fit the hyperparameters in place; where that fails they stay, with a `SurrogateWarning`."""
     try:
-        maximise_posterior(model, max_iterations=MAX_FIT_ITERATIONS, tolerance=FIT_TOLERANCE, max_data=MAX_FIT_TRIALS)
-    except (RuntimeError, ValueError) as error:
+        if is_fast():
+            maximise_posterior(
+                model, max_iterations=MAX_FIT_ITERATIONS, tolerance=FIT_TOLERANCE, max_data=MAX_FIT_TRIALS
+            )
+        else:
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    except (RuntimeError, ValueError, ModelFittingError) as error:
         warnings.warn(
             f"Expected the surrogate's marginal likelihood to be maximised, got {error!r}; going on with the most "
             "probable hyperparameters before the data.",

@@ -1,4 +1,4 @@
-"""One suggestion after the start-up: surrogate, evidence, the prior's part, acquisition function, its maximum."""
+"""One suggestion after the start-up: surrogate, evidence, the terms of the score, and its maximum."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from botorch.acquisition.acquisition import AcquisitionFunction
 from torch import Tensor
 
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
-from llm_prior_bo.acquisition.optimize import optimize_acquisition, perturbed, value_at
-from llm_prior_bo.acquisition.prior_weighted import prior_weighted
+from llm_prior_bo.acquisition.log_sum import LogSum, Term
+from llm_prior_bo.acquisition.optimize import optimize_acquisition, perturbed
 from llm_prior_bo.decay import DecaySchedule, bind_decay, exponent_at, loss_bound
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.feasibility import FeasibilityModel, success_probability
-from llm_prior_bo.models.prior_mean import PriorMean
-from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
+from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, reweight_elicited_priors
 from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
 from llm_prior_bo.priors import OptimumPrior
@@ -26,7 +24,6 @@ from llm_prior_bo.study.trial_records import Suggestion
 
 N_PRIOR_STARTS = 128
 N_INCUMBENTS = 5
-N_OPTIMA = 32
 KEPT_APART = 1e-3
 """Suggestions at the same time differ by more in some parameter, as a share of its range."""
 
@@ -37,19 +34,17 @@ class Engine:
 
     Args:
         trust: The gate that weighs the prior by the evidence; `None`: it stays as it is.
-        prior_mean: How the prior enters the surrogate's mean; `None`: not at all.
         decay: Age of the prior -> exponent with which it is multiplied into the acquisition function; `None`: not at
             all.
     """
 
     trust: TrustGate | None
-    prior_mean: PriorMean | None
     decay: DecaySchedule | None
 
     def suggest(
         self,
         space: SearchSpace,
-        beliefs: Sequence[ElicitedPrior],
+        elicited: Sequence[ElicitedPrior],
         data: TrainingData,
         feasibility: FeasibilityModel | None,
         *,
@@ -57,60 +52,70 @@ class Engine:
         age: int,
         seed: int,
     ) -> Suggestion:
-        """Maximise the acquisition function.
+        """Maximise the score.
 
         Args:
             space: The parameters.
-            beliefs: What was believed about the optimum, oldest first.
+            elicited: Densities over the optimum, oldest first.
             data: The trials, at least one of them finished.
             feasibility: How probable it is that a trial finishes; `None` where nothing has failed.
             n: Finished trials of the study, for the record.
-            age: Finished trials that the beliefs have seen pass, for the decay.
+            age: Finished trials since the densities were elicited, for the decay.
             seed: Seed of all randomness.
         """
         surrogate = fit_surrogate(data, space)
-        evidence = reweight_elicited_priors(beliefs, surrogate, data.numbers, gate=self.trust, seed=seed)
-        prior = evidence.prior
-        believing, coefficients = self._with_prior_mean(surrogate, evidence, age)
-        exponent = 0.0 if self.decay is None else exponent_at(bind_decay(self.decay, prior), age)
-        base = with_feasibility(log_acquisition(believing, pending=data.pending, seed=seed), feasibility)
-        acquisition = prior_weighted(base, prior, exponent=exponent) if exponent else base
+        evidence = reweight_elicited_priors(elicited, surrogate, data.numbers, gate=self.trust, seed=seed)
+        terms = [self._prior_term(evidence.prior, age), *feasibility_terms(feasibility)]
+        score = LogSum(log_acquisition(surrogate, pending=data.pending, seed=seed), terms)
         rng = np.random.default_rng(seed)
         best = incumbents(surrogate, N_INCUMBENTS)
-        starts = torch.cat([acquisition_starts(prior, best, space, rng), evidence.optima[:N_OPTIMA]])
-        x, value = optimize_acquisition(
-            acquisition,
+        x = optimize_acquisition(
+            score,
             space,
-            starts=starts,
+            starts=acquisition_starts(evidence.prior, best, space, rng),
             incumbents=best[:2],
             avoid=_taken(data),
             avoid_within=KEPT_APART,
             rng=rng,
-        )
-        log_prior = float(prior.log_prob(x))
-        without_prior = value - exponent * log_prior
-        if any(coefficients):
-            plain = with_feasibility(log_acquisition(surrogate, pending=data.pending, seed=seed), feasibility)
-            without_prior = value_at(plain, x)
+        )[0]
+        return self._suggestion(space, x, score, evidence, feasibility, n=n)
+
+    def _prior_term(self, prior: OptimumPrior, age: int) -> Term:
+        exponent = 0.0 if self.decay is None else exponent_at(bind_decay(self.decay, prior), age)
+        return Term("prior", prior, exponent)
+
+    def _suggestion(
+        self,
+        space: SearchSpace,
+        x: Tensor,
+        score: LogSum,
+        evidence: Evidence,
+        feasibility: FeasibilityModel | None,
+        *,
+        n: int,
+    ) -> Suggestion:
+        """The record of a suggestion: the point, and what every term of the score contributed there."""
+        with torch.no_grad():
+            parts = {name: float(value) for name, value in score.contributions(x.reshape(1, 1, -1)).items()}
+        exponent = score.terms[0].exponent
         return Suggestion(
             params=space.decode(x),
             phase="model",
             n=n,
             exponent=exponent,
-            log_acquisition=without_prior,
-            log_prior=log_prior,
-            prior_score=value - without_prior,
-            prior_coefficients=coefficients,
-            loss_bound=None if self.decay is None else loss_bound(exponent, prior),
+            log_acquisition=parts["acquisition"],
+            log_prior=float(evidence.prior.log_prob(x)),
+            prior_score=parts["prior"],
+            feasibility_score=parts.get("feasibility"),
+            loss_bound=None if self.decay is None else loss_bound(exponent, evidence.prior),
             success_probability=success_probability(feasibility, x),
             details=evidence.details(),
         )
 
-    def _with_prior_mean(self, surrogate: Surrogate, evidence: Evidence, n: int) -> tuple[Surrogate, tuple[float, ...]]:
-        """The surrogate that expects less of implausible places, and how much less."""
-        if self.prior_mean is None:
-            return surrogate, ()
-        return self.prior_mean.apply(surrogate, evidence.prior, trust=evidence.trust_ratio, n=n)
+
+def feasibility_terms(feasibility: FeasibilityModel | None) -> list[Term]:
+    """The log probability that a trial finishes; nothing where nothing has failed."""
+    return [] if feasibility is None else [Term("feasibility", feasibility)]
 
 
 def acquisition_starts(prior: OptimumPrior, best: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
@@ -128,8 +133,3 @@ def _taken(data: TrainingData) -> Tensor:
     to gain from their results.
     """
     return torch.cat([data.pending, data.X]) if len(data.pending) else data.pending
-
-
-def with_feasibility(base: AcquisitionFunction, feasibility: FeasibilityModel | None) -> AcquisitionFunction:
-    """The acquisition function times the probability that a trial finishes: log α(X) + Σ_j log p(x_j)."""
-    return base if feasibility is None else prior_weighted(base, feasibility, exponent=1.0)

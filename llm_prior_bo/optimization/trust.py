@@ -13,7 +13,7 @@ the next, so a region that was distrusted early comes back as soon as the surrog
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -49,12 +49,6 @@ class Evidence:
     """Bayes factor of every region against uniform, `K`."""
     trust_ratio: float = 1.0
     """Share of the trust before the evidence that is left, at most 1."""
-    optima: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.float64), compare=False)
-    """Where the surrogate's draws had their optima, most frequent first, `k x d`: start points for the acquisition."""
-
-    def __post_init__(self) -> None:
-        if len(self.optima) == 0:
-            object.__setattr__(self, "optima", torch.empty(0, self.prior.dim, dtype=torch.float64))
 
     def details(self) -> dict[str, Any]:
         """The numbers, as JSON-able values; empty where there was nothing to weigh."""
@@ -203,7 +197,7 @@ class EvidenceTrust:
             n_constraints=n_constraints,
         )
         factors = self._bayes_factors(regions, posterior)
-        return self._evidence(prior, factors, space, _frequent(posterior))
+        return self._evidence(prior, factors, space)
 
     def _candidates(
         self, regions: OptimumPrior, space: SearchSpace, incumbents: Tensor | None, generator: torch.Generator
@@ -243,17 +237,17 @@ class EvidenceTrust:
         log_factors = torch.log((posterior.probabilities @ density + resolution) / (before @ density + resolution))
         return torch.exp((log_factors / self.temperature).clamp(-_LARGEST_LOG_FACTOR, _LARGEST_LOG_FACTOR))
 
-    def _evidence(self, prior: OptimumPrior, factors: Tensor, space: SearchSpace, optima: Tensor) -> Evidence:
+    def _evidence(self, prior: OptimumPrior, factors: Tensor, space: SearchSpace) -> Evidence:
         if isinstance(prior, MixturePrior):
             weighed = prior.with_weights((prior.weights * factors).tolist(), prior.uniform_weight)
             weights = weighed.weights.tolist()
-            kept = _trust_ratio(sum(weights), float(prior.weights.sum()))
-            return Evidence(weighed, sum(weights), tuple(weights), tuple(factors.tolist()), kept, optima)
+            ratio = _trust_ratio(sum(weights), float(prior.weights.sum()))
+            return Evidence(weighed, sum(weights), tuple(weights), tuple(factors.tolist()), ratio)
         odds = self.initial_trust * float(factors[0])
         trust = odds / (odds + (1.0 - self.initial_trust))
         discounted = TemperedMixture(prior, trust, uniform=UniformPrior(space))
-        kept = _trust_ratio(trust, self.initial_trust)
-        return Evidence(discounted, trust, (trust,), tuple(factors.tolist()), kept, optima)
+        ratio = _trust_ratio(trust, self.initial_trust)
+        return Evidence(discounted, trust, (trust,), tuple(factors.tolist()), ratio)
 
 
 def incumbents(surrogate: Surrogate, n: int) -> Tensor:
@@ -284,9 +278,3 @@ def _scattered(centres: Tensor, space: SearchSpace, n: int, generator: torch.Gen
     steps = torch.randn(X.shape, generator=generator, dtype=torch.float64) * scales.unsqueeze(-1)
     steps[: len(centres)] = 0.0
     return torch.as_tensor(space.displaced(X.numpy(), steps.numpy()))
-
-
-def _frequent(posterior: OptimumPosterior) -> Tensor:
-    """The candidates that were an optimum at all, most frequent first."""
-    order = posterior.probabilities.argsort(descending=True)
-    return posterior.candidates[order[posterior.probabilities[order] > 0.0]]

@@ -4,7 +4,6 @@ from llm_prior_bo.priors.base import OptimumPrior
 from llm_prior_bo.priors.copula import GaussianCopula, nearest_correlation_matrix
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
 from llm_prior_bo.priors.mixture import MixturePrior, pool_priors
-from llm_prior_bo.priors.plausibility import Plausibility
 from llm_prior_bo.priors.region import RegionPrior
 from llm_prior_bo.priors.tempered_mixture import TemperedMixture
 from llm_prior_bo.priors.uniform import UniformPrior
@@ -15,7 +14,6 @@ __all__ = [
     "Marginal",
     "MixturePrior",
     "OptimumPrior",
-    "Plausibility",
     "RegionPrior",
     "SplitNormalMarginal",
     "TemperedMixture",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from llm_prior_bo.space import Column
+from llm_prior_bo.space import Column, FloatArray
 
 TABLE_LIMIT = 65536
 """Columns with at most this many values get a table with one entry a value; larger ones are computed cell by cell."""
@@ -41,26 +39,8 @@ def snapped(column: Column, u: Tensor) -> Tensor:
     return torch.as_tensor(column.snap(u.detach().numpy()), dtype=torch.float64)
 
 
-class CellLookup:
-    """Finds the cells of several small discrete columns in one call.
-
-    Args:
-        columns: Grid or categorical columns with at most `TABLE_LIMIT` values.
-    """
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        inner = [_inner_edges(column) for column in columns]
-        longest = max((len(edges) for edges in inner), default=0)
-        self._edges = torch.full((len(inner), longest), torch.inf, dtype=torch.float64)  # g x longest
-        for row, edges in enumerate(inner):
-            self._edges[row, : len(edges)] = edges
-
-    def __call__(self, U: Tensor) -> Tensor:
-        """Cell indices of coordinates `n x g`, as `g x n`."""
-        return torch.searchsorted(self._edges, U.detach().T.contiguous(), right=True)
-
-
-def _inner_edges(column: Column) -> Tensor:
+def inner_edges(column: Column) -> FloatArray:
+    """Coordinates at which the cells of a small discrete column meet, `n_values - 1`, for `numpy.searchsorted`."""
     if column.kind == "categorical":
-        return torch.arange((column.n_values or 1) - 1, dtype=torch.float64) + 0.5
-    return all_cell_edges(column)[0][1:]
+        return np.arange((column.n_values or 1) - 1, dtype=np.float64) + 0.5
+    return all_cell_edges(column)[0][1:].numpy()

@@ -18,7 +18,7 @@ SQRT_2 = math.sqrt(2.0)
 SQRT_HALF_PI = math.sqrt(math.pi / 2.0)
 
 # Gauss-Legendre with 8 nodes, as 4 symmetric pairs. For h * (1 + |mid|) <= 1 its error is below 1e-18.
-_NODES, _WEIGHTS = (torch.as_tensor(values[4:]) for values in np.polynomial.legendre.leggauss(8))
+NODES, WEIGHTS = (torch.as_tensor(values[4:]) for values in np.polynomial.legendre.leggauss(8))
 
 
 def log_mean_kernel(lower: Tensor, upper: Tensor) -> Tensor:
@@ -47,9 +47,9 @@ def log_mean_kernel(lower: Tensor, upper: Tensor) -> Tensor:
 
 def _log_mean_narrow(middle: Tensor, half_width: Tensor) -> Tensor:
     # mean_t exp(-(m + t)^2 / 2) = exp(-m^2 / 2) * sum_i w_i cosh(m t_i) exp(-t_i^2 / 2): positive terms only.
-    t = half_width.unsqueeze(-1) * _NODES  # batch_shape x 4
+    t = half_width.unsqueeze(-1) * NODES  # batch_shape x 4
     terms = torch.cosh(middle.unsqueeze(-1) * t) * torch.exp(t.square() / -2)
-    return torch.log(terms @ _WEIGHTS) - middle.square() / 2
+    return torch.log(terms @ WEIGHTS) - middle.square() / 2
 
 
 def _log_mean_wide(a: Tensor, b: Tensor) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from llm_prior_bo.priors import _cells
 from llm_prior_bo.priors.marginals import Marginal, SplitNormalMarginal
-from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.space import FloatArray, SearchSpace
 
 
 class ProductEvaluator:
@@ -28,17 +29,11 @@ class ProductEvaluator:
         used = [j for j, name in enumerate(space.names) if any(name in marginals for marginals in regions)]
         columns = {j: [marginals.get(space.names[j]) for marginals in regions] for j in used}
         self._continuous = [j for j in used if space.columns[j].kind == "continuous"]
-        self._tabulated = [j for j in used if _cells.has_table(space.columns[j])]
-        self._computed = {j: columns[j] for j in used if j not in {*self._continuous, *self._tabulated}}
-        self._mode, self._left, self._right, self._log_mass = _split_normal_rows(
-            [columns[j] for j in self._continuous], self._n_regions
-        )
-        self._lookup = _cells.CellLookup([space.columns[j] for j in self._tabulated])
-        self._tables, self._offsets = _joined_tables(
-            [columns[j] for j in self._tabulated],
-            [space.columns[j].n_values or 1 for j in self._tabulated],
-            self._n_regions,
-        )
+        self._rows = _split_normal_rows([columns[j] for j in self._continuous], self._n_regions)
+        self._tensors = tuple(torch.from_numpy(rows) for rows in self._rows)
+        tabulated = [j for j in used if _cells.has_table(space.columns[j])]
+        self._tables = [(j, _cells.inner_edges(space.columns[j]), _table(columns[j])) for j in tabulated]
+        self._computed = {j: columns[j] for j in used if j not in {*self._continuous, *tabulated}}
 
     def __call__(self, X: Tensor) -> Tensor:
         """Log densities relative to uniform.
@@ -50,49 +45,64 @@ class ProductEvaluator:
             `batch_shape x K`, differentiable in the continuous columns.
         """
         points = X.reshape(-1, X.shape[-1])  # n x d
-        total = points.new_zeros(len(points), self._n_regions)
+        total = torch.from_numpy(self._log_discrete(points.detach().numpy()))
         if self._continuous:
-            total = total + self._log_continuous(points)
-        if self._tabulated:
-            total = total + self._log_tabulated(points)
-        for j, marginals in self._computed.items():
-            rows = [points.new_zeros(len(points)) if m is None else m.log_prob(points[:, j]) for m in marginals]
-            total = total + torch.stack(rows, dim=-1)
+            mode, left, right, log_mass = self._tensors
+            distance = points[:, None, self._continuous] - mode  # n x K x c
+            t = distance * torch.where(distance < 0, left, right)
+            total = total + (t.square().sum(dim=-1) * -0.5 - log_mass)
         return total.reshape(*X.shape[:-1], self._n_regions)
 
-    def _log_continuous(self, points: Tensor) -> Tensor:
-        distance = points[:, None, self._continuous] - self._mode  # n x K x c
-        t = distance * torch.where(distance < 0, self._left, self._right)
-        return t.square().sum(dim=-1) * -0.5 - self._log_mass  # n x K
+    def value(self, X: FloatArray) -> FloatArray:
+        """The same in NumPy, points `n x d` to `n x K`."""
+        return self._log_discrete(X) + self._log_continuous(X)[0]
 
-    def _log_tabulated(self, points: Tensor) -> Tensor:
-        cells = self._lookup(points[:, self._tabulated]) + self._offsets  # g x n
-        return self._tables[:, cells].sum(dim=1).T  # K x g x n -> n x K
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The same in NumPy with the gradients, points `n x d` to `n x K` and `n x K x d`."""
+        log_density, t, inverse_scale = self._log_continuous(X)
+        gradient = np.zeros((*log_density.shape, X.shape[1]))
+        gradient[:, :, self._continuous] = -t * inverse_scale
+        return self._log_discrete(X) + log_density, gradient
+
+    def _log_continuous(self, X: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Log densities of the continuous columns, `n x K`; distances to the modes in scales, and one by the scales."""
+        mode, left, right, log_mass = self._rows
+        distance = X[:, None, self._continuous] - mode  # n x K x c
+        inverse_scale = np.where(distance < 0.0, left, right)
+        t = distance * inverse_scale
+        return -0.5 * np.einsum("nkc,nkc->nk", t, t) - log_mass, t, inverse_scale
+
+    def _log_discrete(self, points: FloatArray) -> FloatArray:
+        """What grids and choices add, `n x d` to `n x K`; constant within their cells."""
+        total = np.zeros((len(points), self._n_regions))
+        for j, edges, table in self._tables:
+            total += table[np.searchsorted(edges, points[:, j], side="right")]
+        for j, marginals in self._computed.items():
+            u = torch.from_numpy(points[:, j].copy())
+            for k, marginal in enumerate(marginals):
+                if marginal is not None:
+                    total[:, k] += marginal.log_prob(u).numpy()
+        return total
 
 
 def _split_normal_rows(
     columns: Sequence[Sequence[Marginal | None]], n_regions: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Modes, inverse scales (`K x c`) and summed log masses (`K`); no opinion is an inverse scale of zero."""
-    mode, left, right = torch.zeros(3, n_regions, len(columns), dtype=torch.float64).unbind(0)
-    log_mass = torch.zeros(n_regions, dtype=torch.float64)
+    mode, left, right = np.zeros((3, n_regions, len(columns)))
+    log_mass = np.zeros(n_regions)
     for j, marginals in enumerate(columns):
         for k, marginal in enumerate(marginals):
             if isinstance(marginal, SplitNormalMarginal):
                 mode[k, j] = marginal.mode_unit
                 left[k, j], right[k, j] = 1.0 / marginal.left_scale, 1.0 / marginal.right_scale
-                log_mass[k] += marginal.split_normals.log_mass
+                log_mass[k] += float(marginal.split_normals.log_mass)
     return mode, left, right, log_mass
 
 
-def _joined_tables(
-    columns: Sequence[Sequence[Marginal | None]], sizes: Sequence[int], n_regions: int
-) -> tuple[Tensor, Tensor]:
-    """All tables side by side, `K x sum(sizes)`, and where each column's starts, `g x 1`."""
-    starts = [sum(sizes[:j]) for j in range(len(sizes))]
-    joined = torch.zeros(n_regions, sum(sizes), dtype=torch.float64)
-    for start, size, marginals in zip(starts, sizes, columns, strict=True):
-        for k, marginal in enumerate(marginals):
-            if marginal is not None and marginal.table is not None:
-                joined[k, start : start + size] = marginal.table
-    return joined, torch.tensor(starts, dtype=torch.int64).unsqueeze(-1)
+def _table(marginals: Sequence[Marginal | None]) -> FloatArray:
+    """Log densities of the values of one column in every region, `n_values x K`; 0 where there is no opinion."""
+    tables = [None if marginal is None else marginal.table for marginal in marginals]
+    n_values = next(len(table) for table in tables if table is not None)
+    columns = [np.zeros(n_values) if table is None else table.numpy() for table in tables]
+    return np.stack(columns, axis=-1)

@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 from torch import Tensor
 
 from llm_prior_bo.errors import PriorError
-from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.space import FloatArray, SearchSpace
 
 Points: TypeAlias = Tensor | npt.NDArray[np.float64]
 """Encoded points, `batch_shape x d`, as a tensor or an array."""
@@ -117,6 +117,15 @@ def as_points(X: Points, dim: int) -> Tensor:
             "SearchSpace that the prior was built for."
         )
     return points
+
+
+def check_points(X: FloatArray, dim: int) -> FloatArray:
+    """Check points `n x d`.
+
+    Raises:
+        PriorError: If the last dimension is not `dim`.
+    """
+    return X if X.shape[-1] == dim else as_points(X, dim).numpy()
 
 
 def device_of(X: Points) -> torch.device:

@@ -46,8 +46,8 @@ MIN_EIGENVALUE = 0.01
 MAX_SCORE = 2.0
 """Normal scores are confined to plus or minus this, which bounds the density."""
 
-_BOX_MASS = math.erf(MAX_SCORE / SQRT_2)
-_LOG_BOX = math.log(_BOX_MASS / (2.0 * MAX_SCORE)) + LOG_SQRT_2PI
+BOX_MASS = math.erf(MAX_SCORE / SQRT_2)
+LOG_BOX = math.log(BOX_MASS / (2.0 * MAX_SCORE)) + LOG_SQRT_2PI
 
 
 def nearest_correlation_matrix(
@@ -124,6 +124,13 @@ class GaussianCopula:
         marginals: The `m` marginals that are coupled.
         correlation: Correlations of the normal scores, `m x m`; projected by `nearest_correlation_matrix`.
 
+    Attributes:
+        order: Positions of the marginals in the order in which they are conditioned, continuous ones first.
+        n_continuous: How many of them are continuous, `c`.
+        continuous_marginals: These marginals, each attribute `c`.
+        inverse_factor: Inverse of the lower Cholesky factor of the correlations in that order, `m x m`.
+        deviation: Diagonal of that factor, `m`: deviations given the columns before.
+
     Raises:
         PriorError: If the correlations are not an `m x m` finite matrix, or an entry is outside [-1, 1].
     """
@@ -137,15 +144,15 @@ class GaussianCopula:
         self.marginals = tuple(marginals)
         self.correlation = nearest_correlation_matrix(R)
         # Continuous columns first, because later columns are conditioned on exact values then.
-        self._order = sorted(range(len(marginals)), key=lambda j: marginals[j].column.kind == "grid")
-        self._sorted = tuple(marginals[j] for j in self._order)
-        self._n_continuous = sum(marginal.column.kind == "continuous" for marginal in marginals)
-        self._stacked = _stacked(self._sorted[: self._n_continuous])
-        factor = np.linalg.cholesky(self.correlation[np.ix_(self._order, self._order)])
+        self.order = sorted(range(len(marginals)), key=lambda j: marginals[j].column.kind == "grid")
+        self._sorted = tuple(marginals[j] for j in self.order)
+        self.n_continuous = sum(marginal.column.kind == "continuous" for marginal in marginals)
+        self.continuous_marginals = _stacked(self._sorted[: self.n_continuous])
+        factor = np.linalg.cholesky(self.correlation[np.ix_(self.order, self.order)])
         self._factor = torch.as_tensor(factor)
-        self._deviation = self._factor.diagonal()
-        self._inverse_factor = torch.as_tensor(np.linalg.inv(factor))
-        self._tables = [_score_table(marginal) for marginal in self._sorted[self._n_continuous :]]
+        self.deviation = self._factor.diagonal()
+        self.inverse_factor = torch.as_tensor(np.linalg.inv(factor))
+        self._tables = [_score_table(marginal) for marginal in self._sorted[self.n_continuous :]]
 
     def log_ratio(self, U: Tensor) -> Tensor:
         """Log of the joint density over the product of the marginals.
@@ -156,18 +163,18 @@ class GaussianCopula:
         Returns:
             `batch_shape`, differentiable in the continuous columns.
         """
-        scores = self._scores(U[..., self._order])
+        scores = self._scores(U[..., self.order])
         # z = L e and mu_j = z_j - L_jj e_j: all conditional means in one product.
-        residual = scores.representative @ self._inverse_factor.T
-        mean = scores.representative - residual * self._deviation
+        residual = scores.representative @ self.inverse_factor.T
+        mean = scores.representative - residual * self.deviation
         # Widths, Jacobians and deviations cancel between the conditional and the marginal density (on paper), so that
         # means of the kernel over cells (a point, for a continuous column) and over boxes remain.
-        c = self._n_continuous
+        c = self.n_continuous
         z, e = scores.representative[..., :c], residual[..., :c]
         points = (z - e) * (z + e) / 2  # batch_shape x c
         # The first column is not conditioned on anything: its box cancels.
         boxes = self._log_mean(mean, slice(1, None), -mean.new_tensor(MAX_SCORE), mean.new_tensor(MAX_SCORE))
-        total = points.sum(dim=-1) - (boxes - _LOG_BOX).sum(dim=-1)
+        total = points.sum(dim=-1) - (boxes - LOG_BOX).sum(dim=-1)
         if c == len(self._sorted):
             return total
         cells = self._log_mean(mean, slice(c, None), scores.lower, scores.upper)
@@ -175,7 +182,7 @@ class GaussianCopula:
 
     def _log_mean(self, mean: Tensor, columns: slice, lower: Tensor, upper: Tensor) -> Tensor:
         """Log means of the conditional kernels of some columns between two scores, `batch_shape x n_columns`."""
-        mean, deviation = mean[..., columns], self._deviation[columns]
+        mean, deviation = mean[..., columns], self.deviation[columns]
         return log_mean_kernel((lower - mean) / deviation, (upper - mean) / deviation)
 
     def transport(self, V: Tensor) -> Tensor:
@@ -189,27 +196,40 @@ class GaussianCopula:
         """
         residuals: list[Tensor] = []
         U = torch.empty_like(V)
-        for j, (position, marginal) in enumerate(zip(self._order, self._sorted, strict=True)):
+        for j, (position, marginal) in enumerate(zip(self.order, self._sorted, strict=True)):
             mean = V.new_zeros(len(V))
             for i, residual in enumerate(residuals):
                 mean = mean + self._factor[j, i] * residual
-            deviation = self._deviation[j]
+            deviation = self.deviation[j]
             lower, upper = (-MAX_SCORE - mean) / deviation, (MAX_SCORE - mean) / deviation
             z = mean + deviation * truncated_normal_icdf(V[:, position], lower, upper)
-            p = (torch.special.ndtr(z) - 0.5) / _BOX_MASS + 0.5
+            p = (torch.special.ndtr(z) - 0.5) / BOX_MASS + 0.5
             U[:, position] = marginal.icdf(p.clamp(0, 1))
             residuals.append((_scores(marginal.split_normals, U[:, position]) - mean) / deviation)
         return U
 
     def _scores(self, U: Tensor) -> _Scores:
-        c = self._n_continuous
-        points = _scores(self._stacked, U[..., :c])
+        c = self.n_continuous
+        points = _scores(self.continuous_marginals, U[..., :c])
+        centres, lower, upper, log_cells = self.grid_scores(U[..., c:])
+        return _Scores(torch.cat([points, centres], dim=-1), lower, upper, log_cells)
+
+    def grid_scores(self, U: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scores of the grid columns.
+
+        Args:
+            U: Coordinates of the grid columns in their order in `order`, `batch_shape x g`.
+
+        Returns:
+            Scores of the cells' centres and of their lower and upper edges, and log means of the kernel over the cells,
+            each `batch_shape x g`.
+        """
+        pairs = zip(self._sorted[self.n_continuous :], self._tables, strict=True)
         cells = [
-            _cell_scores(marginal, U[..., j], table)  # 4 x batch_shape
-            for j, (marginal, table) in enumerate(zip(self._sorted[c:], self._tables, strict=True), start=c)
-        ]
+            _cell_scores(marginal, U[..., j], table) for j, (marginal, table) in enumerate(pairs)
+        ]  # 4 x batch_shape
         rows = torch.stack(cells, dim=-1) if cells else U.new_zeros(4, *U.shape[:-1], 0)
-        return _Scores(torch.cat([points, rows[0]], dim=-1), rows[1], rows[2], rows[3])
+        return rows[0], rows[1], rows[2], rows[3]
 
     def __repr__(self) -> str:
         names = [marginal.column.name for marginal in self.marginals]
@@ -236,7 +256,7 @@ def _stacked(marginals: Sequence[SplitNormalMarginal]) -> SplitNormals:
 
 def _scores(marginals: SplitNormals, u: Tensor) -> Tensor:
     """Normal scores within the box, differentiable."""
-    scores: Tensor = torch.special.ndtri((marginals.cdf(u) - 0.5) * _BOX_MASS + 0.5)
+    scores: Tensor = torch.special.ndtri((marginals.cdf(u) - 0.5) * BOX_MASS + 0.5)
     return scores
 
 

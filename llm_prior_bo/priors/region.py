@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from llm_prior_bo.errors import PriorError
+from llm_prior_bo.priors._copula_gradient import CopulaGradient
 from llm_prior_bo.priors._product import ProductEvaluator
 from llm_prior_bo.priors.base import (
     Points,
@@ -64,7 +65,7 @@ class RegionPrior:
         self.marginals: Mapping[str, Marginal] = dict(marginals)
         self.correlations: Mapping[tuple[str, str], float] = dict(correlations or {})
         self.coupled = tuple(name for name in space.names if any(name in pair for pair in self.correlations))
-        self._coupled_dims = [space.index(name) for name in self.coupled]
+        self.coupled_dims = [space.index(name) for name in self.coupled]
         self.copula = self._build_copula()
 
     def _build_copula(self) -> GaussianCopula | None:
@@ -79,6 +80,11 @@ class RegionPrior:
             return None
         pairs = [(first, second, rho) for (first, second), rho in self.correlations.items()]
         return GaussianCopula([chosen[name] for name in self.coupled], correlation_from_pairs(self.coupled, pairs))
+
+    @cached_property
+    def copula_gradient(self) -> CopulaGradient | None:
+        """The copula in NumPy, `None` without correlations."""
+        return None if self.copula is None else CopulaGradient(self.copula)
 
     @cached_property
     def _product(self) -> ProductEvaluator:
@@ -105,7 +111,7 @@ class RegionPrior:
         Returns:
             `batch_shape`.
         """
-        return X.new_zeros(X.shape[:-1]) if self.copula is None else self.copula.log_ratio(X[..., self._coupled_dims])
+        return X.new_zeros(X.shape[:-1]) if self.copula is None else self.copula.log_ratio(X[..., self.coupled_dims])
 
     def transport(self, V: Tensor) -> Tensor:
         """Uniform variates to points of the region.
@@ -122,7 +128,7 @@ class RegionPrior:
                 j = self.space.index(name)
                 X[:, j] = marginal.icdf(V[:, j])
         if self.copula is not None:
-            X[:, self._coupled_dims] = self.copula.transport(V[:, self._coupled_dims])
+            X[:, self.coupled_dims] = self.copula.transport(V[:, self.coupled_dims])
         return X
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -166,10 +172,10 @@ class RegionPrior:
         V = sobol_variates(_N_PROBES, len(self.coupled), torch.Generator().manual_seed(0))
         # Where marginals do not vanish at the ends of their range the density is largest in a corner.
         corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=min(len(self.coupled), _MAX_CORNER_DIMS))))
-        U = torch.cat([self.copula.transport(V), modes[self._coupled_dims].repeat(len(corners), 1)])
+        U = torch.cat([self.copula.transport(V), modes[self.coupled_dims].repeat(len(corners), 1)])
         U[_N_PROBES:, : corners.shape[-1]] = corners.to(U)
         probes = modes.repeat(len(U) + 1, 1)
-        probes[1:, self._coupled_dims] = U
+        probes[1:, self.coupled_dims] = U
         return torch.as_tensor(self.space.snap(probes.numpy()), dtype=torch.float64)
 
     def tempered(self, temperature: float) -> RegionPrior:

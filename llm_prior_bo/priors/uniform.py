@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,12 +11,13 @@ from llm_prior_bo.priors.base import (
     Points,
     as_points,
     check_count,
+    check_points,
     device_of,
     generator_or_fresh,
     sobol_variates,
     uniform_variates,
 )
-from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.space import FloatArray, SearchSpace
 
 
 class UniformPrior(OptimumPrior):
@@ -56,6 +58,14 @@ class UniformPrior(OptimumPrior):
         """
         points = as_points(X, self.dim)
         return torch.zeros_like(points).mul(points).sum(dim=-1).to(device_of(X))
+
+    def value(self, X: FloatArray) -> FloatArray:
+        """Zeros, `n x d` to `n`."""
+        return np.zeros(len(check_points(X, self.dim)))
+
+    def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Zeros, `n x d` to `n` and `n x d`."""
+        return self.value(X), np.zeros_like(X)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Independent uniform legal points, `n x d`."""

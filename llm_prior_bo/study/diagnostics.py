@@ -57,8 +57,8 @@ class StudyStatistics:
         Returns:
             Rows with `trial`, `phase`, `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
             (without the prior), `prior_score` (what the prior added), `log_prior`, `success_probability` (`None` before
-            any trial has failed), `prior_coefficients`, and, where a gate spoke, `trust`, `region_weights` and
-            `bayes_factors`, else `None`.
+            any trial has failed), `feasibility_score` (what that added), and, where a gate spoke, `trust`,
+            `region_weights` and `bayes_factors`, else `None`.
         """
         told = (
             "phase",
@@ -67,6 +67,7 @@ class StudyStatistics:
             "loss_bound",
             "log_acquisition",
             "prior_score",
+            "feasibility_score",
             "log_prior",
             "success_probability",
         )
@@ -74,7 +75,6 @@ class StudyStatistics:
         return [
             {"trial": number}
             | {name: getattr(suggestion, name) for name in told}
-            | {"prior_coefficients": list(suggestion.prior_coefficients)}
             | {name: suggestion.details.get(name) for name in weighed}
             for number, suggestion in sorted(self.suggestions.items())
         ]

@@ -45,14 +45,13 @@ class Suggestion:
     exponent: float | None = None
     """The prior's exponent in the acquisition function, `None` in the start-up phase."""
     log_acquisition: float | None = None
-    """Log value of the acquisition function at the suggested point, without the prior."""
+    """Log value of the base acquisition function at the suggested point, without the other terms of the score."""
     log_prior: float | None = None
     """Log density of the prior at the suggested point, relative to uniform, before the exponent."""
     prior_score: float | None = None
-    """How much of the score at the suggested point came from the prior, in log units: through the surrogate's mean,
-    and through the exponent (`exponent * log_prior`)."""
-    prior_coefficients: tuple[float, ...] = ()
-    """Coefficient of the prior in the surrogate's mean, one an objective; empty if it has no part there."""
+    """How much of the score came from the prior, in log units: `exponent * log_prior`."""
+    feasibility_score: float | None = None
+    """How much of the score came from the probability that the trial finishes; `None` before any trial has failed."""
     slot: int | None = None
     """Position in the start-up design, `None` after it."""
     loss_bound: float | None = None
@@ -171,16 +170,20 @@ _SUGGESTION: TypeAdapter[Suggestion] = TypeAdapter(Suggestion)
 
 
 def _readable_details(details: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trust gate found; its own entries only if they are what it writes, others as they are."""
-    readers = {"trust": _NUMBER, "region_weights": _NUMBERS, "bayes_factors": _NUMBERS}
-    read = dict(details)
-    for name, reader in readers.items():
-        try:
-            reader.validate_python(read.get(name, 0.0 if reader is _NUMBER else []), strict=True)
-        except ValidationError:
-            del read[name]
-    return read
+    """What a trust gate found; of its own entries only those that are what it writes, others as they are."""
+    return {name: value for name, value in details.items() if name not in _DETAILS or _is_detail(name, value)}
 
 
-_NUMBER: TypeAdapter[Any] = TypeAdapter(float)
-_NUMBERS: TypeAdapter[Any] = TypeAdapter(list[float])
+_DETAILS: dict[str, TypeAdapter[Any]] = {
+    "trust": TypeAdapter(float | None),
+    "region_weights": TypeAdapter(list[float]),
+    "bayes_factors": TypeAdapter(list[float]),
+}
+
+
+def _is_detail(name: str, value: object) -> bool:
+    try:
+        read = _DETAILS[name].validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return name != "region_weights" or (all(share >= 0 for share in read) and sum(read) <= 1.0 + 1e-6)

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from llm_prior_bo import SearchSpace, UniformPrior, prior_weighted
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.acquisition.log_acquisition import MAX_PENDING, log_acquisition, log_improvement
+from llm_prior_bo.acquisition.analytic_log_ei import log_improvement
+from llm_prior_bo.acquisition.log_acquisition import MAX_PENDING, log_acquisition
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
 

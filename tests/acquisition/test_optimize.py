@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,13 @@ from botorch.models import SingleTaskGP
 from hypothesis import given, settings
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from llm_prior_bo.acquisition.optimize import optimize_acquisition, perturbed
-from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.acquisition.optimize import (
+    _minimize_one_by_one,
+    _minimize_together,
+    optimize_acquisition,
+    perturbed,
+)
+from llm_prior_bo.space import FloatArray, SearchSpace
 from tests.strategies import spaces
 
 
@@ -29,6 +35,32 @@ class _Function(AcquisitionFunction):
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         value: torch.Tensor = self.function(X.squeeze(-2))
         return value
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+def test_searches_together_and_one_by_one_are_the_same(dims: int) -> None:
+    """BoTorch's `fmin_l_bfgs_b_batched` uses internals of SciPy; this is what notices if they change."""
+    target = np.linspace(-0.1, 1.1, 6 * dims).reshape(6, dims)  # some of them beyond the bounds
+
+    def loss(u: FloatArray, batch_indices: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        difference = u - target[list(batch_indices)]
+        curved = np.sin(7.0 * difference)
+        return (difference**2 + 0.1 * curved**2).sum(axis=1), 2.0 * difference + 1.4 * curved * np.cos(7.0 * difference)
+
+    starts = np.random.default_rng(0).random((6, dims))
+    together, alone = _minimize_together(loss, starts), _minimize_one_by_one(loss, starts)
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert together.min() >= 0.0
+    assert together.max() <= 1.0
+
+
+def test_a_search_that_meets_no_number_ends_alone() -> None:
+    def loss(u: FloatArray, batch_indices: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        values = np.where(np.array(batch_indices) == 0, np.inf, ((u - 0.25) ** 2).sum(axis=1))
+        return values, 2.0 * (u - 0.25)
+
+    found = _minimize_together(loss, np.array([[0.9], [0.8]]))
+    assert found[1, 0] == pytest.approx(0.25, abs=1e-6)
 
 
 def _no_starts(space: SearchSpace) -> torch.Tensor:

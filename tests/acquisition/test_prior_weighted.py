@@ -40,7 +40,8 @@ from botorch.utils.multi_objective.box_decompositions import NondominatedPartiti
 from optuna.distributions import FloatDistribution
 from torch import Tensor
 
-from llm_prior_bo.acquisition.prior_weighted import PriorWeightedAcquisition, prior_weighted
+from llm_prior_bo.acquisition.log_sum import LogSum
+from llm_prior_bo.acquisition.prior_weighted import prior_weighted
 from llm_prior_bo.decay import (
     BoundedLossDecay,
     ConstantDecay,
@@ -266,7 +267,7 @@ class TestValue:
         torch.testing.assert_close(prior_weighted(base, BumpPrior(), exponent=1.0)(point), expected)
 
     @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda acqf: pickle.loads(pickle.dumps(acqf))])
-    def test_survives_copying(self, duplicate: Callable[[PriorWeightedAcquisition], PriorWeightedAcquisition]) -> None:
+    def test_survives_copying(self, duplicate: Callable[[LogSum], LogSum]) -> None:
         acqf = prior_weighted(q_log_nei(), BumpPrior(), exponent=0.7)
         X = points(5, 1)
         assert torch.equal(duplicate(acqf)(X), acqf(X))
@@ -410,7 +411,7 @@ class TestPriorsOfThePackage:
         assert torch.autograd.gradcheck(acqf, points(2, 2).requires_grad_(), atol=1e-4, rtol=1e-3)
 
     @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda acqf: pickle.loads(pickle.dumps(acqf))])
-    def test_survives_copying(self, duplicate: Callable[[PriorWeightedAcquisition], PriorWeightedAcquisition]) -> None:
+    def test_survives_copying(self, duplicate: Callable[[LogSum], LogSum]) -> None:
         acqf = prior_weighted(q_log_nei(), mixture(), exponent=0.7)
         X = points(5, 1)
         assert torch.equal(duplicate(acqf)(X), acqf(X))

@@ -127,14 +127,12 @@ class TestEvidence:
         assert evidence.prior is prior
         assert evidence.trust == 1.0
         assert evidence.region_weights == pytest.approx((2 / 3, 1 / 3))
-        assert evidence.optima.shape == (0, 1)
 
     def test_of_a_dropped_prior_is_no_opinion(self) -> None:
         evidence = decided(AcceptanceTest(prior_at(0.1, 0.2), 0), surrogate(0.9))
         assert isinstance(evidence.prior, UniformPrior)
         assert evidence.prior.space == SPACE
         assert evidence.details() == {"trust": 0.0, "region_weights": [0.0, 0.0], "bayes_factors": []}
-        assert evidence.optima.shape == (0, 1)
 
     @pytest.mark.parametrize(
         "none", [NOTHING, MixturePrior(SPACE, (), (), 1.0), prior_at(0.5).with_weights([0.0], 1.0)]
@@ -145,7 +143,6 @@ class TestEvidence:
         assert evidence.prior is none
         assert evidence.trust is None
         assert evidence.details() == {}
-        assert evidence.optima.shape == (0, 1)
         assert gate.accepted is gate.difference is None
 
     def test_the_samplers_prior_is_not_looked_at(self) -> None:

@@ -20,7 +20,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import Tensor
 
 from llm_prior_bo._isolation import isolated_torch
-from llm_prior_bo.acquisition.log_acquisition import AnalyticLogEI
+from llm_prior_bo.acquisition.analytic_log_ei import AnalyticLogEI
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.exact_gp import ExactPosterior, supports, training_root

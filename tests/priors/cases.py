@@ -27,13 +27,13 @@ from llm_prior_bo.space import Column, SearchSpace
 from tests.strategies import spaces
 
 FloatArray = npt.NDArray[np.float64]
-ElicitedPrior = tuple[float, ...]
+Belief = tuple[float, ...]
 """`(mode, left scale, right scale)` in the unit coordinate, or a probability table."""
 
 
 def region(
     space: SearchSpace,
-    beliefs: Mapping[str, ElicitedPrior],
+    beliefs: Mapping[str, Belief],
     correlations: Mapping[tuple[str, str], float] | None = None,
     label: str = "",
 ) -> RegionPrior:
@@ -48,7 +48,7 @@ def region(
     return RegionPrior(space, marginals, correlations=correlations, label=label)
 
 
-def single(distribution: BaseDistribution, *beliefs: ElicitedPrior, uniform_weight: float = 0.1) -> MixturePrior:
+def single(distribution: BaseDistribution, *beliefs: Belief, uniform_weight: float = 0.1) -> MixturePrior:
     """A mixture over one parameter `x`, one region a belief."""
     space = SearchSpace({"x": distribution})
     regions = [region(space, {"x": belief}) for belief in beliefs]
@@ -76,7 +76,7 @@ def mixed() -> MixturePrior:
     return MixturePrior(MIXED, regions, [0.5, 0.3, 0.1], 0.1)
 
 
-def coupled(*beliefs: ElicitedPrior, rho: float, uniform_weight: float = 0.1) -> MixturePrior:
+def coupled(*beliefs: Belief, rho: float, uniform_weight: float = 0.1) -> MixturePrior:
     """One correlated region in the plane."""
     first, second = beliefs
     coupled_region = region(PLANE, {"x": first, "y": second}, {("x", "y"): rho})

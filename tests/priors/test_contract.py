@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from llm_prior_bo._gradients import WithGradient, value_and_gradient
 from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.space import SearchSpace
@@ -47,6 +48,34 @@ def chi_square_p_value(prior: OptimumPrior, draws: torch.Tensor) -> float:
     kept = max(int((expected >= 5.0).sum()), 1)
     expected, observed = (np.append(x[order][: kept - 1], x[order][kept - 1 :].sum()) for x in (expected, observed))
     return float(stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue) if kept > 1 else 1.0
+
+
+class TestFastPath:
+    def test_is_the_density_and_its_gradient(self, prior: OptimumPrior) -> None:
+        if not isinstance(prior, WithGradient):
+            pytest.skip("differentiated by PyTorch")
+        space = space_of(prior)
+        X = torch.cat([prior.sample(50, generator=seeded()), corners(space)]).numpy()
+        expected, gradient = value_and_gradient(prior.log_prob, X)
+        value, own = prior.value_and_gradient(X)
+        np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(own, gradient, rtol=1e-8, atol=1e-9 * max(1.0, float(np.abs(gradient).max())))
+        assert np.array_equal(prior.value(X), value)
+
+    @given(random_priors(), st.integers(0, 2**32 - 1))
+    @settings(max_examples=60, deadline=None)
+    def test_of_random_answers(self, prior: MixturePrior, seed: int) -> None:
+        X = prior.space.snap(np.random.default_rng(seed).random((20, len(prior.space))))
+        expected, gradient = value_and_gradient(prior.log_prob, X)
+        value, own = prior.value_and_gradient(X)
+        np.testing.assert_allclose(value, expected, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(own, gradient, rtol=1e-7, atol=1e-8 * max(1.0, float(np.abs(gradient).max())))
+
+    def test_points_of_another_dimension(self) -> None:
+        prior = CASES["mixed"]()
+        assert isinstance(prior, WithGradient)
+        with pytest.raises(PriorError, match="batch_shape x 3"):
+            prior.value_and_gradient(np.zeros((4, 2)))
 
 
 class TestDensity:

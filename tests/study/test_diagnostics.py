@@ -88,7 +88,7 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
             log_acquisition=-3.0,
             log_prior=0.1,
             prior_score=1.0,
-            prior_coefficients=(0.4,),
+            feasibility_score=-0.4,
             loss_bound=12.0,
             details=told,
         ),
@@ -107,6 +107,6 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
         "prior_score": 1.0,
         "log_prior": 0.1,
         "success_probability": None,
-        "prior_coefficients": [0.4],
+        "feasibility_score": -0.4,
         **told,
     }
