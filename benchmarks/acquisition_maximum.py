@@ -1,28 +1,27 @@
 """Does the maximisation of the acquisition function find the maximum?
 
-    python benchmarks/acquisition_maximum.py --data FOLDER
+    python -m benchmarks.acquisition_maximum --data FOLDER
 
-FOLDER is that of `engine.py`. The surrogate is fitted to 20 random trials of a task; then four ordinary searches with
-different seeds are compared with one that has eight times the Sobol points and six times the local searches.
+FOLDER is that of `benchmarks.engine`. The surrogate is fitted to 20 random trials of a task; then four ordinary
+searches with different seeds are compared with one that has eight times the Sobol points and six times the local
+searches.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import engine
 import numpy as np
 import optuna
 
-from llm_prior_bo import SearchSpace, UniformPrior, optimize
+from benchmarks.harness.arguments import new_parser
+from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
+from llm_prior_bo import SearchSpace, UniformPrior
 from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.acquisition import optimize
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
 from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.optimization.engine import N_INCUMBENTS, acquisition_starts
@@ -34,11 +33,11 @@ TASKS = ("hpobench_nn_phoneme", "rbv2_xgboost_40499", "fcnet_slice_localization"
 
 def values(data: Path, name: str, seed: int) -> tuple[list[float], float]:
     """Log acquisition values of four ordinary searches, and of the large one."""
-    task = engine.load_task(data, name)
-    space = SearchSpace(engine.distributions(task))
+    task = load_task(data, name)
+    space = SearchSpace(distributions(task))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    study.optimize(lambda trial: task.evaluate(task.suggest(trial)), n_trials=20)
-    with isolated_torch(0):
+    run_trials(study, task, n_trials=20)
+    with isolated_torch():
         training = training_data_of(study, space)
         surrogate = fit_surrogate(training, space)
         acquisition = log_acquisition(surrogate, pending=training.pending, seed=0)
@@ -57,7 +56,7 @@ def values(data: Path, name: str, seed: int) -> tuple[list[float], float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one row for each task and seed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with suite.py")
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args(arguments)

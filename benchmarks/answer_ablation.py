@@ -1,9 +1,9 @@
 """One answer or five, intervals read as how sure, named or blinded: what does each do to a study? Recorded answers.
 
-    python benchmarks/answer_ablation.py prompts --data FOLDER --out PROMPTS
-    python benchmarks/answer_ablation.py collect --prompts PROMPTS --model NAME --out ANSWERS
-    python benchmarks/answer_ablation.py run --data FOLDER --answers ANSWERS --out ablation.jsonl --seeds 10
-    python benchmarks/answer_ablation.py report ablation.jsonl
+    python -m benchmarks.answer_ablation prompts --data FOLDER --out PROMPTS
+    python -m benchmarks.answer_ablation collect --prompts PROMPTS --model NAME --out ANSWERS
+    python -m benchmarks.answer_ablation run --data FOLDER --answers ANSWERS --out ablation.jsonl --seeds 10
+    python -m benchmarks.answer_ablation report ablation.jsonl
 
 FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates. `prompts` writes five
 wordings of the question for every task, and one without names. Whoever answers writes the reply, unedited, to
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import functools
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,11 +24,13 @@ from typing import Any
 
 import numpy as np
 import optuna
-from engine import distributions, load_task
-from real_answers import METHODS, TASK_OF, Distributions
 
-from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task, run_trials
+from benchmarks.harness.report import markdown_table
+from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
 from benchmarks.harness.summary import MeanDifference, Quartiles, paired_bootstrap
+from benchmarks.real_answers import METHODS
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, StudyContext, build_prior, pool_priors
 from llm_prior_bo.elicitation import PROMPT_VERSION, Exchange, Messages, prompt_hash, render_prompt, validate_answer
 from llm_prior_bo.elicitation.blinding import blind
@@ -100,7 +101,7 @@ Curves = dict[tuple[str, str, int], Any]
 
 def context_of(data: Path, name: str) -> StudyContext:
     """The question about a task, before its first trial."""
-    problem = load_task(data, TASK_OF.get(name, name))
+    problem = load_task(data, name)
     description = problem.context or DESCRIPTIONS[name]
     conditions = [
         f"{row['name']} is active only if {row['condition'][0]} is {' or '.join(map(str, row['condition'][1]))}."
@@ -208,11 +209,9 @@ def run_study(task: Task, *, data: Path, answers: Path) -> dict[str, Any]:
         Values of all trials, and seconds.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = load_task(data, TASK_OF.get(task.problem, task.problem))
+    problem = load_task(data, task.problem)
     study = optuna.create_study(sampler=sampler_for(task, context_of(data, task.problem), answers))
-    started = time.perf_counter()
-    study.optimize(lambda trial: problem.evaluate(problem.suggest(trial)), n_trials=task.n_trials)
-    return {"values": [trial.value for trial in study.trials], "seconds": time.perf_counter() - started}
+    return run_trials(study, problem, n_trials=task.n_trials)
 
 
 # Report --------------------------------------------------------------------------------------------------------------
@@ -238,31 +237,33 @@ def area(curve: Any, start: int) -> float:
 
 def table(curves: Curves) -> str:
     """Areas from trials 1 and 6 and gaps at the checkpoints, median and quartiles over the seeds."""
-    titles = [*(f"area, from trial {start}" for start in AREAS_FROM), *(f"after {n}" for n in CHECKPOINTS)]
-    lines = [f"| task | variant | seeds | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
+    rows = []
     order = [*VARIANTS, WITHOUT]
     keys = dict.fromkeys((problem, method) for problem, method, _ in curves)
     for problem, method in sorted(keys, key=lambda key: (TASKS.index(key[0]), order.index(key[1]))):
         own = [curve for (p, m, _), curve in curves.items() if (p, m) == (problem, method)]
-        samples = [[area(curve, start) for curve in own] for start in AREAS_FROM]
-        samples += [[float(curve[min(n, len(curve)) - 1]) for curve in own] for n in CHECKPOINTS]
-        cells = " | ".join(str(Quartiles.of(sample)) for sample in samples)
-        lines.append(f"| {problem} | {method} | {len(own)} | {cells} |")
-    return "\n".join(lines)
+        samples = {f"area, from trial {start}": [area(curve, start) for curve in own] for start in AREAS_FROM}
+        samples |= {f"after {n}": [float(curve[min(n, len(curve)) - 1]) for curve in own] for n in CHECKPOINTS}
+        cells = {title: str(Quartiles.of(sample)) for title, sample in samples.items()}
+        rows.append({"task": problem, "variant": method, "seeds": str(len(own)), **cells})
+    return markdown_table(rows)
 
 
 def differences(curves: Curves) -> str:
     """Mean differences of paired seeds with 95 % bootstrap intervals; negative: the first is better."""
-    titles = " | ".join(f"area, from trial {start}" for start in AREAS_FROM)
-    lines = [f"| first minus second | task | pairs | {titles} |", "|---" * (3 + len(AREAS_FROM)) + "|"]
+    rows = []
     for first, second in PAIRS:
         pairs = [(p, s) for p, m, s in curves if m == first and (p, second, s) in curves]
         problems = list(dict.fromkeys(problem for problem, _ in pairs))
         for problem in [*problems, "all"] if len(problems) > 1 else problems:
             chosen = [pair for pair in pairs if problem in (pair[0], "all")]
-            cells = [str(_difference(curves, chosen, (first, second), start)) for start in AREAS_FROM]
-            lines.append(f"| {first} − {second} | {problem} | {len(chosen)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            cells = {
+                f"area, from trial {start}": str(_difference(curves, chosen, (first, second), start))
+                for start in AREAS_FROM
+            }
+            row = {"first minus second": f"{first} − {second}", "task": problem, "pairs": str(len(chosen))}
+            rows.append({**row, **cells})
+    return markdown_table(rows)
 
 
 def _difference(
@@ -274,11 +275,12 @@ def _difference(
 
 def main() -> None:
     """Write prompts, collect replies, run or report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("prompts", "collect", "run"):
         own = commands.add_parser(command)
-        own.add_argument("--out", type=Path, required=True)
+        if command != "run":
+            own.add_argument("--out", type=Path, required=True)
         own.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
         if command != "collect":
             own.add_argument("--data", type=Path, required=True)
@@ -287,9 +289,7 @@ def main() -> None:
     run = commands.choices["run"]
     run.add_argument("--answers", type=Path, required=True, help="recordings")
     run.add_argument("--variants", nargs="+", default=[*VARIANTS, WITHOUT], choices=[*VARIANTS, WITHOUT])
-    run.add_argument("--seeds", type=int, default=10)
-    run.add_argument("--trials", type=int, default=BUDGET)
-    run.add_argument("--workers", type=int, default=1)
+    add_run_options(run, seeds=10, trials=BUDGET)
     commands.add_parser("report").add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
     if options.command == "prompts":
@@ -299,8 +299,7 @@ def main() -> None:
     elif options.command == "run":
         _run(options)
     else:
-        records = [record for path in options.files for record in read_records(path) if record["error"] is None]
-        curves = scaled_curves(records)
+        curves = scaled_curves(finished(record for path in options.files for record in read_records(path)))
         print(f"{table(curves)}\n\n{differences(curves)}")
 
 

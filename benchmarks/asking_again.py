@@ -1,10 +1,10 @@
 """Is asking again worth it? Studies that are asked again after 15 trials, beside the same studies that are not.
 
-    python benchmarks/asking_again.py prompts --data FOLDER --answers ANSWERS --later REPLIES
-    python benchmarks/asking_again.py run --data FOLDER --answers ANSWERS --later REPLIES --out again.jsonl
-    python benchmarks/asking_again.py report again.jsonl
+    python -m benchmarks.asking_again prompts --data FOLDER --answers ANSWERS --later REPLIES
+    python -m benchmarks.asking_again run --data FOLDER --answers ANSWERS --later REPLIES --out again.jsonl
+    python -m benchmarks.asking_again report again.jsonl
 
-FOLDER is that of `real_answers.py`, ANSWERS holds the recordings of `answer_ablation.py`, of which the first answer is
+FOLDER is that of `real_answers`, ANSWERS holds the recordings of `answer_ablation`, of which the first answer is
 taken. `prompts` runs every study up to the later question and writes it to `REPLIES/<task>.<seed>.prompt.txt`; the
 reply of a language model goes, as it came, to `<task>.<seed>.answer.txt` beside it. `run` repeats the studies with the
 replies: the first 15 trials are the same, since seed and answer are. A question that has changed since is refused.
@@ -12,7 +12,6 @@ replies: the first 15 trials are the same, since seed and answer are. A question
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 from pathlib import Path
@@ -20,11 +19,13 @@ from typing import Any
 
 import numpy as np
 import optuna
-from answer_ablation import BUDGET, TASKS, context_of
-from engine import distributions, load_task
-from real_answers import TASK_OF
 
-from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from benchmarks.answer_ablation import BUDGET, TASKS, context_of
+from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
+from benchmarks.harness.report import markdown_table
+from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
+from benchmarks.harness.summary import Comparison
 from llm_prior_bo import Elicitation, FixedElicitor, LLMElicitor, LLMPriorSampler, RefreshPolicy, StudyContext
 from llm_prior_bo.elicitation import FunctionClient, render_prompt
 
@@ -42,7 +43,7 @@ class TwoAnswers:
     """The first answer from a recording, the later one from a file.
 
     Args:
-        first: A recording of `answer_ablation.py`.
+        first: A recording of `answer_ablation`.
         later: The path of the later prompt and reply, without their suffixes.
     """
 
@@ -71,7 +72,7 @@ class TwoAnswers:
 def run_study(task: Task, *, data: Path, answers: Path, later: Path) -> dict[str, Any]:
     """Run one study; `prior` is unused, `method` says whether it is asked again."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = load_task(data, TASK_OF.get(task.problem, task.problem))
+    problem = load_task(data, task.problem)
     elicitor = TwoAnswers(answers / f"{task.problem}.json", later / f"{task.problem}.{task.seed}.x")
     sampler = LLMPriorSampler(
         elicitor=elicitor, search_space=distributions(problem), seed=task.seed, refresh=METHODS[task.method]
@@ -79,34 +80,30 @@ def run_study(task: Task, *, data: Path, answers: Path, later: Path) -> dict[str
     study = optuna.create_study(sampler=sampler)
     study.set_user_attr("problem_description", context_of(data, task.problem).problem_description)
     study.set_user_attr("n_trials", BUDGET)
-    study.optimize(lambda trial: problem.evaluate(problem.suggest(trial)), n_trials=task.n_trials)
-    return {"values": [trial.value for trial in study.trials]}
+    return run_trials(study, problem, n_trials=task.n_trials)
 
 
 def table(records: list[Record]) -> str:
     """Best values of both, study by study, and how often asking again was better."""
     curves = {(r["problem"], r["seed"], r["method"]): np.minimum.accumulate(r["values"]) for r in records}
     studies = sorted({key[:2] for key in curves if all((*key[:2], method) in curves for method in METHODS)})
-    rows = [
-        "| task | seed | " + " | ".join(f"after {n}: once / again" for n in MARKS) + " |",
-        "|---" * (2 + len(MARKS)) + "|",
-    ]
-    wins = dict.fromkeys(MARKS, 0)
-    losses = dict.fromkeys(MARKS, 0)
+    rows = []
     for problem, seed in studies:
         once, again = (curves[problem, seed, method] for method in METHODS)
-        for n in MARKS:
-            wins[n] += bool(again[n - 1] < once[n - 1])
-            losses[n] += bool(again[n - 1] > once[n - 1])
-        cells = " | ".join(f"{once[n - 1]:.4g} / {again[n - 1]:.4g}" for n in MARKS)
-        rows.append(f"| {problem} | {seed} | {cells} |")
-    score = " | ".join(f"{wins[n]}-{len(studies) - wins[n] - losses[n]}-{losses[n]}" for n in MARKS)
-    return "\n".join([*rows, f"| asked again better-equal-worse | | {score} |"])
+        cells = {f"after {n}: once / again": f"{once[n - 1]:.4g} / {again[n - 1]:.4g}" for n in MARKS}
+        rows.append({"task": problem, "seed": str(seed), **cells})
+    wins = {
+        f"after {n}: once / again": str(
+            Comparison.of((curves[*key, "asked again"][n - 1], curves[*key, "asked once"][n - 1]) for key in studies)
+        )
+        for n in MARKS
+    }
+    return markdown_table([*rows, {"task": "asked again better-equal-worse", **wins}])
 
 
 def main() -> None:
     """Write prompts, run or report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("prompts", "run"):
         own = commands.add_parser(command)
@@ -114,12 +111,11 @@ def main() -> None:
             own.add_argument(f"--{name}", type=Path, required=True)
         own.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
         own.add_argument("--seeds", nargs="+", type=int, default=[100, 101])
-    commands.choices["run"].add_argument("--out", type=Path, required=True)
-    commands.choices["run"].add_argument("--workers", type=int, default=1)
+    add_run_options(commands.choices["run"])
     commands.add_parser("report").add_argument("file", type=Path)
     options = parser.parse_args()
     if options.command == "report":
-        print(table([record for record in read_records(options.file) if record["error"] is None]))
+        print(table(finished(read_records(options.file))))
         return
     execute = functools.partial(run_study, data=options.data, answers=options.answers, later=options.later)
     methods = METHODS if options.command == "run" else ["asked again"]

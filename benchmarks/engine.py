@@ -1,34 +1,30 @@
 """Is the engine without a prior as good as Optuna's own samplers?
 
-    python benchmarks/engine.py --data FOLDER --out engine.jsonl --seeds 8 --trials 50 --processes 2
+    python -m benchmarks.engine --data FOLDER --out engine.jsonl --seeds 8 --trials 50 --workers 2
 
 FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates. `LLMPriorSampler` runs
 with a uniform density ("no prior"), so that only its surrogate, its start-up design and its maximisation of the
 acquisition function are compared. "no opinion" is the same from an answer that says nothing and without
-`search_space=`: conditional parameters are then drawn independently, as `GPSampler` does. Every finished study is one
-line of the file; the same command takes up an interrupted benchmark again.
+`search_space=`: conditional parameters are then drawn independently, as `GPSampler` does. The same command takes up an
+interrupted run again.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import json
-import os
-import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
-
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
 
+from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
+from benchmarks.harness.report import markdown_table
+from benchmarks.harness.runner import Record, Task, finished, run_tasks
+from benchmarks.harness.summary import Comparison, Quartiles
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer, SearchSpace, UniformPrior
 
 TASKS = (
@@ -39,142 +35,103 @@ TASKS = (
     "fcnet_slice_localization",
     "hpobench_nn_phoneme",
 )
+NO_PRIOR = "no prior"
 CHECKPOINTS = (10, 20, 50)
 
 
-@dataclass(frozen=True)
-class Study:
-    """One finished study: all objective values, minimised, in the order of the trials."""
-
-    task: str
-    method: str
-    seed: int
-    values: tuple[float, ...]
-    seconds: float
-
-    def best_after(self, n: int) -> float:
-        """Best value of the first `n` trials."""
-        return min(self.values[:n])
+def _no_opinion(seed: int) -> BaseSampler:
+    answer = FixedElicitor(PriorAnswer.by_hand())
+    return LLMPriorSampler(elicitor=answer, seed=seed, warn_independent_sampling=False)  # it is what is measured
 
 
-def load_task(data: Path, name: str) -> Any:
-    """A task of the collection; XGBoost tasks that it does not list are made from its surrogate."""
-    if str(data) not in sys.path:
-        sys.path.insert(0, str(data))
-    suite = importlib.import_module("suite")
-    if name in suite.TASKS:
-        return suite.TASKS[name]
-    family, instance = name.rsplit("_", 1)
-    return suite.Task(name, "yahpo", "surrogate", (family, instance), "", "", "error")
-
-
-def distributions(task: Any) -> dict[str, BaseDistribution]:
-    """The task's parameters, conditional ones included, as Optuna distributions."""
-
-    def convert(row: dict[str, Any]) -> BaseDistribution:
-        if row["type"] == "categorical":
-            return CategoricalDistribution(list(row["choices"]))
-        log = bool(row["log"]) and row["low"] > 0
-        if row["type"] == "int":
-            return IntDistribution(int(row["low"]), int(row["high"]), log=log)
-        return FloatDistribution(row["low"], row["high"], log=log)
-
-    return {row["name"]: convert(row) for row in task.space()}
-
-
-def _no_prior(task: Any, seed: int) -> optuna.samplers.BaseSampler:
-    return LLMPriorSampler(prior=UniformPrior(SearchSpace(distributions(task))), seed=seed)
-
-
-def _no_opinion(_: Any, seed: int) -> optuna.samplers.BaseSampler:
-    return LLMPriorSampler(elicitor=FixedElicitor(PriorAnswer.by_hand()), seed=seed)
-
-
-METHODS: dict[str, Callable[[Any, int], optuna.samplers.BaseSampler]] = {
-    "no prior": _no_prior,
-    "no opinion": _no_opinion,
+METHODS: Mapping[str, Callable[[Any, int], BaseSampler]] = {
+    NO_PRIOR: lambda task, seed: LLMPriorSampler(prior=UniformPrior(SearchSpace(distributions(task))), seed=seed),
+    "no opinion": lambda _, seed: _no_opinion(seed),
     "GPSampler": lambda _, seed: optuna.samplers.GPSampler(seed=seed),
     "TPESampler": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
     "RandomSampler": lambda _, seed: optuna.samplers.RandomSampler(seed=seed),
 }
 
 
-def run(data: Path, name: str, method: str, seed: int, n_trials: int) -> Study:
-    """Run one study."""
+def run_study(task: Task, *, data: Path, load: Callable[[Path, str], Any] = load_task) -> dict[str, Any]:
+    """Run one study.
+
+    Args:
+        task: `problem` is the task's name; `prior` is unused.
+        data: The folder of the tasks.
+        load: Gives a task of that folder by its name.
+
+    Returns:
+        Values of all trials, and seconds.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    task = load_task(data, name)
-    study = optuna.create_study(sampler=METHODS[method](task, seed))
-    started = time.perf_counter()
-    study.optimize(lambda trial: task.evaluate(task.suggest(trial)), n_trials=n_trials)
-    values = tuple(trial.value for trial in study.trials if trial.value is not None)
-    return Study(name, method, seed, values, time.perf_counter() - started)
+    problem = load(data, task.problem)
+    study = optuna.create_study(sampler=METHODS[task.method](problem, task.seed))
+    return run_trials(study, problem, n_trials=task.n_trials)
 
 
-def read(path: Path) -> list[Study]:
-    """Studies in a file, which need not exist."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Study(**{**record, "values": tuple(record["values"])}) for record in map(json.loads, lines)]
+def make_tasks(names: Sequence[str], methods: Sequence[str], *, n_seeds: int, n_trials: int) -> list[Task]:
+    """All combinations."""
+    return [Task(name, "none", m, seed, n_trials) for seed in range(n_seeds) for name in names for m in methods]
 
 
-def complete(options: argparse.Namespace) -> list[Study]:
-    """Run the studies that are missing and give all that were asked for."""
-    wanted = [(t, m, s) for s in range(options.seeds) for t in options.tasks for m in options.methods]
-    studies = [study for study in read(options.out) if len(study.values) == options.trials]
-    done = {(study.task, study.method, study.seed) for study in studies}
-    with ProcessPoolExecutor(options.processes) as pool:
-        jobs = [pool.submit(run, options.data, *key, options.trials) for key in wanted if key not in done]
-        for job in as_completed(jobs):
-            study = job.result()
-            studies.append(study)
-            with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(study)) + "\n")
-    return [study for study in studies if (study.task, study.method, study.seed) in set(wanted)]
+def best_after(record: Record, n: int) -> float:
+    """Best value of the first `n` trials."""
+    return float(np.nanmin(np.array(record["values"][:n], dtype=np.float64)))
 
 
-def table(studies: Sequence[Study], checkpoints: Sequence[int]) -> str:
+def table(records: Sequence[Record], checkpoints: Sequence[int]) -> str:
     """Median and quartiles of the best value, a row for each task and method."""
-    lines = [f"{'task':26s} {'method':16s}" + "".join(f"{f'best after {n}':>34s}" for n in checkpoints) + "  seconds"]
-    for key in dict.fromkeys((study.task, study.method) for study in sorted(studies, key=lambda s: s.task)):
-        own = [study for study in studies if (study.task, study.method) == key]
-        quartiles = [np.quantile([study.best_after(n) for study in own], [0.5, 0.25, 0.75]) for n in checkpoints]
-        cells = [f"{q[0]:.4f} ({q[1]:.4f} .. {q[2]:.4f})" for q in quartiles]
-        seconds = np.median([study.seconds for study in own])
-        lines.append(f"{key[0]:26s} {key[1]:16s}" + "".join(f"{cell:>34s}" for cell in cells) + f"{seconds:9.1f}")
-    return "\n".join(lines)
+    rows = []
+    for problem, method in dict.fromkeys((r["problem"], r["method"]) for r in _by_problem(records)):
+        own = [r for r in records if (r["problem"], r["method"]) == (problem, method)]
+        best = {f"best after {n}": Quartiles.of([best_after(r, n) for r in own]).text(".4f") for n in checkpoints}
+        seconds = {"seconds": f"{np.median([r['seconds'] for r in own]):.1f}"}
+        rows.append({"task": problem, "method": method, "seeds": str(len(own)), **best, **seconds})
+    return markdown_table(rows)
 
 
-def comparison(studies: Sequence[Study], checkpoints: Sequence[int], *, subject: str) -> str:
-    """Paired by seed: how often the subject is better, level, worse, and the probability that it is no worse."""
-    by_key = {(study.task, study.method, study.seed): study for study in studies}
-    lines = [f"{subject} against (better-level-worse of the seeds)" + "".join(f"{n:>12d}" for n in checkpoints)]
-    for task in dict.fromkeys(study.task for study in studies):
-        for other in dict.fromkeys(study.method for study in studies if study.method != subject):
-            seeds = sorted({s for t, m, s in by_key if (t, m) == (task, other) and (task, subject, s) in by_key})
-            cells = []
-            for n in checkpoints:
-                pairs = [(by_key[task, subject, s].best_after(n), by_key[task, other, s].best_after(n)) for s in seeds]
-                wins, losses = sum(a < b for a, b in pairs), sum(a > b for a, b in pairs)
-                cells.append(f"{wins}-{len(pairs) - wins - losses}-{losses}")
-            lines.append(f"{task:30s} {other:16s}" + "".join(f"{cell:>12s}" for cell in cells))
-    return "\n".join(lines)
+def comparison(records: Sequence[Record], checkpoints: Sequence[int], *, subject: str) -> str:
+    """Paired by seed: how often the subject is better than, level with and worse than every other method."""
+    by_key = {(r["problem"], r["method"], r["seed"]): r for r in records}
+    rows = []
+    for problem, method in dict.fromkeys((r["problem"], r["method"]) for r in _by_problem(records)):
+        seeds = sorted(s for p, m, s in by_key if (p, m) == (problem, method) and (problem, subject, s) in by_key)
+        if method == subject or not seeds:
+            continue
+        pairs = [(by_key[problem, subject, seed], by_key[problem, method, seed]) for seed in seeds]
+        wins = {
+            f"after {n}": str(Comparison.of((best_after(a, n), best_after(b, n)) for a, b in pairs))
+            for n in checkpoints
+        }
+        rows.append({"task": problem, f"{subject}: better-level-worse than": method, **wins})
+    return markdown_table(rows)
+
+
+def _by_problem(records: Sequence[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: str(record["problem"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with suite.py")
-    parser.add_argument("--out", type=Path, default=Path("engine.jsonl"), help="file of results")
-    parser.add_argument("--seeds", type=int, default=8, help="number of seeds, counted from 0")
-    parser.add_argument("--trials", type=int, default=50, help="trials of each study")
-    parser.add_argument("--processes", type=int, default=1, help="studies at a time")
+    add_run_options(parser, seeds=8, trials=50)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["no prior", "GPSampler"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=[NO_PRIOR, "GPSampler"])
     options = parser.parse_args(arguments)
-    studies = complete(options)
-    checkpoints = [n for n in CHECKPOINTS if n <= options.trials]
-    print(table(studies, checkpoints))
-    if "no prior" in options.methods:
-        print("\n" + comparison(studies, checkpoints, subject="no prior"))
+    tasks = make_tasks(options.tasks, options.methods, n_seeds=options.seeds, n_trials=options.trials)
+    execute = functools.partial(run_study, data=options.data)
+    print_tables(run_tasks(tasks, out=options.out, execute=execute, n_workers=options.workers), subject=NO_PRIOR)
+
+
+def print_tables(records: Sequence[Record], *, subject: str) -> None:
+    """Print the tables of the finished studies, whose length is the same."""
+    done = finished(records)
+    checkpoints = [n for n in CHECKPOINTS if all(n <= record["n_trials"] for record in done)]
+    print(f"{table(done, checkpoints)}\n\n{comparison(done, checkpoints, subject=subject)}")
+    if len(done) < len(records):
+        print(f"\n{len(records) - len(done)} failed studies are left out; run again to retry.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What is learned from failed trials: a third of the space fails, or one trial in ten wherever it is.
 
-    python benchmarks/failing_region.py --out failing.jsonl --seeds 8 --trials 40 --workers 1
+    python -m benchmarks.failing_region --out failing.jsonl --seeds 8 --trials 40 --workers 1
 
 Regions are half-planes in two numeric parameters, like "too much memory":
 
@@ -14,14 +14,9 @@ exist. Takes up an interrupted run again, and prints its table at the end.
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +25,12 @@ import torch
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import TrialState
 
+from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import Problem, get_problem
-from benchmarks.harness.runner import Record, Task, run_tasks
+from benchmarks.harness.report import markdown_table
+from benchmarks.harness.runner import Record, Task, finished, run_tasks
+from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import LLMPriorSampler, UniformPrior
 
 CASES = (
@@ -125,31 +123,21 @@ def _probabilities(sampler: BaseSampler, study: optuna.Study) -> Iterator[float 
 
 def table(records: Sequence[Record]) -> str:
     """Share of failed trials and regret by case, prior and method: median and quartiles."""
-    lines = [
-        f"| case | prior | method | seeds | failed, all | failed after {N_STARTUP} | "
-        + " | ".join(f"regret at {n}" for n in CHECKPOINTS)
-        + " |",
-        "|---" * (6 + len(CHECKPOINTS)) + "|",
-    ]
+    rows = []
     keys = dict.fromkeys((r["problem"], r["prior"], r["method"]) for r in records)
     order = list(CASES)
     for case, prior, method in sorted(keys, key=lambda k: (order.index(k[0]), k[1])):
         own = [r for r in records if (r["problem"], r["prior"], r["method"]) == (case, prior, method)]
         failed = np.array([r["failed"] for r in own], dtype=np.float64)
-        cells = [_quartiles(failed.mean(axis=1), "{:.0%}"), _quartiles(failed[:, N_STARTUP:].mean(axis=1), "{:.0%}")]
+        row = {"case": case, "prior": prior, "method": method, "seeds": str(len(own))}
+        for title, part in {"failed, all": failed, f"failed after {N_STARTUP}": failed[:, N_STARTUP:]}.items():
+            row[title] = Quartiles.of(part.mean(axis=1).tolist()).text(".0%")
         for n in CHECKPOINTS:
+            # Infinite while nothing has finished.
             regret = [np.inf if r["regret"][n - 1] is None else r["regret"][n - 1] for r in own if r["n_trials"] >= n]
-            cells.append(_quartiles(np.array(regret), "{:.3g}") if regret else "")
-        lines.append(f"| {case} | {prior} | {method} | {len(own)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _quartiles(values: npt.NDArray[np.float64], form: str) -> str:
-    # Between a finite regret and an infinite one, where nothing had finished yet, there is no middle.
-    low, middle, high = np.quantile(
-        values, [0.25, 0.5, 0.75], method="linear" if np.isfinite(values).all() else "higher"
-    )
-    return f"{form.format(middle)} ({form.format(low)} .. {form.format(high)})"
+            row[f"regret at {n}"] = Quartiles.of(regret).text(".3g") if regret else ""
+        rows.append(row)
+    return markdown_table(rows)
 
 
 def make_tasks(seeds: Sequence[int], priors: Sequence[str], cases: Sequence[str], n_trials: int) -> list[Task]:
@@ -165,17 +153,14 @@ def make_tasks(seeds: Sequence[int], priors: Sequence[str], cases: Sequence[str]
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=1)
+    parser = new_parser(__doc__)
+    add_run_options(parser, seeds=8, trials=40)
     parser.add_argument("--priors", nargs="+", default=["uniform", "weak"])
     parser.add_argument("--cases", nargs="+", default=CASES)
     options = parser.parse_args()
     tasks = make_tasks(range(options.seeds), options.priors, options.cases, options.trials)
     records = run_tasks(tasks, out=options.out, execute=run_study, n_workers=options.workers)
-    print(table([record for record in records if record["error"] is None]))
+    print(table(finished(records)))
 
 
 if __name__ == "__main__":

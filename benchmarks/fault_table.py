@@ -5,12 +5,9 @@ Run from the root of the repository: `python -m benchmarks.fault_table`. Everyth
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import optuna
 
+from benchmarks.harness.report import markdown_head, markdown_row
 from llm_prior_bo.errors import RepairedAnswerWarning
 from tests.elicitation.fake_server import serving
 from tests.faults import FAULTS, N_TRIALS, Fault, Outcome, run
@@ -21,20 +18,21 @@ HEADER = ("fault", "requests", "warned", "trials finished", "prior used")
 def main() -> None:
     """Run all faults and print the table."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    print(_row(*HEADER))
-    print(_row(*["---"] * len(HEADER)))
+    print(*markdown_head(HEADER), sep="\n")
     for fault in FAULTS:
         with serving() as server:
             print(_described(fault, run(fault, server)), flush=True)
 
 
 def _described(fault: Fault, outcome: Outcome) -> str:
-    return _row(
-        fault.name,
-        str(outcome.n_requests),
-        "; ".join(_warned(warning) for warning in outcome.warnings) or "no",
-        f"{outcome.n_finished} of {N_TRIALS}",
-        "yes" if outcome.has_prior else "no",
+    return markdown_row(
+        [
+            fault.name,
+            str(outcome.n_requests),
+            "; ".join(_warned(warning) for warning in outcome.warnings) or "no",
+            f"{outcome.n_finished} of {N_TRIALS}",
+            "yes" if outcome.has_prior else "no",
+        ]
     )
 
 
@@ -47,10 +45,6 @@ def _warned(warning: Warning) -> str:
         text = text.split(" The study goes on")[0].removeprefix("No answer: openai/anything ")
     text = " ".join(text.split(" (")[0].split()).rstrip(".;")
     return (text if len(text) <= 110 else f"{text[:107]}...").replace("|", "\\|")
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What does the trust gate add to the time of a suggestion?
 
-    python benchmarks/gate_overhead.py --pairs 9
+    python -m benchmarks.gate_overhead --pairs 9
 
 Processor time of `EvidenceTrust.weigh` over that of a whole suggestion without a gate, on the same history, in turn.
 The first suggestion, which fits without a warm start, is left out. Two whole suggestions are not compared: another
@@ -9,17 +9,15 @@ density makes another acquisition function, whose maximisation takes longer or s
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from benchmarks.harness.arguments import new_parser, positive
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import Problem, get_problem
+from benchmarks.harness.report import markdown_head, markdown_row
 from benchmarks.harness.study import run_trials
 from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, OptimumPrior, SearchSpace
@@ -54,7 +52,7 @@ def suggestion_seconds(sampler: LLMPriorSampler, problem: Problem, trials: list[
 
 def gate_seconds(prior: OptimumPrior, surrogate: Surrogate) -> float:
     """Processor time of one weighing."""
-    with isolated_torch(0):
+    with isolated_torch():
         started = time.process_time()
         EvidenceTrust().reweight(prior, surrogate)
         return time.process_time() - started
@@ -68,7 +66,7 @@ def shares(problem: Problem, n: int, pairs: int) -> list[float]:
     study = optuna.create_study(sampler=sampler)
     study.add_trials(trials)
     space = SearchSpace(problem.distributions)
-    with isolated_torch(0):
+    with isolated_torch():
         surrogate = fit_surrogate(training_data_of(study, space), space)
     suggestion_seconds(sampler, problem, trials)
     gate_seconds(prior, surrogate)
@@ -78,13 +76,14 @@ def shares(problem: Problem, n: int, pairs: int) -> list[float]:
 def main() -> None:
     """Print one line a case."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=9, help="pairs of suggestions a case")
+    parser = new_parser(__doc__)
+    parser.add_argument("--pairs", type=positive, default=9, help="pairs of suggestions a case")
     options = parser.parse_args()
-    print("| problem | trials | time of the gate / of a suggestion without it: median (quartiles) |\n|---|---|---|")
+    titles = ["problem", "trials", "time of the gate / of a suggestion without it: median (quartiles)"]
+    print(*markdown_head(titles), sep="\n")
     for name, n in CASES:
         share = Quartiles.of(shares(get_problem(name), n, options.pairs))
-        print(f"| {name} | {n} | {share.text('.2f')} |", flush=True)
+        print(markdown_row([name, str(n), share.text(".2f")]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
 """How long `import llm_prior_bo` takes next to `import botorch`, in turn, in fresh processes.
 
-    python benchmarks/import_time.py --runs 7
+    python -m benchmarks.import_time --runs 7
 
 The machine's speed drifts, so each pair is run back to back and the ratio is the figure to quote.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
+
+from benchmarks.harness.arguments import new_parser
 
 STATEMENTS = {"botorch": "import botorch, optuna", "llm_prior_bo": "import llm_prior_bo"}
 
@@ -27,7 +28,7 @@ def seconds(statement: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the pairs and print medians and the ratio's range."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--runs", type=int, default=7, help="pairs")
     options = parser.parse_args(arguments)
     for statement in STATEMENTS.values():

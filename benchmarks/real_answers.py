@@ -1,8 +1,8 @@
 """Does a language model's answer pay after the start-up? Real answers on real hyperparameter-optimisation tasks.
 
-    python benchmarks/real_answers.py run --data FOLDER --out real.jsonl --seeds 10 --trials 50 --workers 2
-    python benchmarks/real_answers.py report real.jsonl
-    python benchmarks/real_answers.py run --data FOLDER --out foreign.jsonl --answers foreign ...
+    python -m benchmarks.real_answers run --data FOLDER --out real.jsonl --seeds 10 --trials 50 --workers 2
+    python -m benchmarks.real_answers report real.jsonl
+    python -m benchmarks.real_answers run --data FOLDER --out foreign.jsonl --answers foreign ...
 
 FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates, and `answers/`, answers
 of a large language model, recorded once. Two controls start on the very points of the default: `control-1` is the same
@@ -13,34 +13,23 @@ and the same command takes up an interrupted run again.
 
 from __future__ import annotations
 
-import argparse
 import functools
-import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
-
-
 import numpy as np
 import optuna
-from engine import distributions, load_task
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
-from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task, run_trials
+from benchmarks.harness.report import markdown_table
+from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
 from benchmarks.harness.summary import Quartiles, paired_bootstrap
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PowerDecay, PriorAnswer, SearchSpace, UniformPrior
 
 N_STARTUP = 5
-TASK_OF = {
-    "xgb_1494": "rbv2_xgboost_1494",
-    "xgb_40499": "rbv2_xgboost_40499",
-    "fcnet_protein": "fcnet_protein_structure",
-}
-"""Tasks that are not called as their answer."""
 ANSWERS = (
     "lcbench_126026",
     "rbv2_gbtree_1501",
@@ -64,7 +53,6 @@ REMEMBERED = frozenset({"fcnet_protein"})
 Curves = dict[tuple[str, str, int], Any]
 """Task, method, seed -> best value so far after every trial."""
 
-Distributions = dict[str, BaseDistribution]
 MakeSampler = Callable[[PriorAnswer, Distributions, int], BaseSampler]
 
 
@@ -123,24 +111,21 @@ def run_study(task: Task, *, data: Path) -> dict[str, Any]:
         Values of all trials, seconds, and what the sampler told of every suggestion.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = load_task(data, TASK_OF.get(task.problem, task.problem))
+    problem = load_task(data, task.problem)
     space = distributions(problem)
     answer = load_answer(data, task.problem, task.prior, space)
     study = optuna.create_study(sampler=METHODS[task.method](answer, space, task.seed))
     if task.method in ENQUEUED:
         _enqueue_startup(study, METHODS["control-1"](answer, space, task.seed), problem)
-    started = time.perf_counter()
-    study.optimize(lambda trial: problem.evaluate(problem.suggest(trial)), n_trials=task.n_trials)
-    values = [trial.value for trial in study.trials]
-    seconds = time.perf_counter() - started
+    result = run_trials(study, problem, n_trials=task.n_trials)
     told = study.sampler.get_statistics(study).suggestions if isinstance(study.sampler, LLMPriorSampler) else {}
     trace = {n: [s.prior_score, s.exponent, s.details.get("trust")] for n, s in told.items()}
-    return {"values": values, "seconds": seconds, "trace": trace}
+    return {**result, "trace": trace}
 
 
 def _enqueue_startup(study: optuna.Study, sampler: BaseSampler, problem: Any) -> None:
     other = optuna.create_study(sampler=sampler)
-    other.optimize(lambda trial: problem.evaluate(problem.suggest(trial)), n_trials=N_STARTUP)
+    run_trials(other, problem, n_trials=N_STARTUP)
     for trial in other.trials:
         study.enqueue_trial(trial.params)
 
@@ -155,21 +140,27 @@ def tables(records: list[Record], *, n_trials: int) -> str:
     by_key = {(r["problem"], r["method"], r["seed"]): np.minimum.accumulate(r["values"])[:n_trials] for r in records}
     problems = list(dict.fromkeys(r["problem"] for r in records))
     methods = [name for name in METHODS if any(r["method"] == name for r in records)]
-    lines = ["| task | method | seeds | best after 10 | after 20 | after 50 | area, from trial 6 | minus control-1 |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    rows = []
     for problem in problems:
         areas = _areas(by_key, problem, methods)
         for method in methods:
             curves = [curve for (p, m, _), curve in by_key.items() if (p, m) == (problem, method)]
             if not curves:
                 continue
-            cells = [_quartiles([curve[min(n, n_trials) - 1] for curve in curves]) for n in (10, 20, 50)]
-            area = _quartiles(list(areas[method].values()))
-            lines.append(
-                f"| {problem} | {method} | {len(curves)} | {' | '.join(cells)} | {area} | "
-                f"{_difference(areas, method, 'control-1')} |"
+            best = {
+                f"best after {n}": _quartiles([curve[min(n, n_trials) - 1] for curve in curves]) for n in (10, 20, 50)
+            }
+            rows.append(
+                {
+                    "task": problem,
+                    "method": method,
+                    "seeds": str(len(curves)),
+                    **best,
+                    "area, from trial 6": _quartiles(list(areas[method].values())),
+                    "minus control-1": _difference(areas, method, "control-1"),
+                }
             )
-    return "\n".join([*lines, "", *_verdict(by_key, problems, methods)])
+    return "\n\n".join([markdown_table(rows), _verdict(by_key, problems, methods)])
 
 
 def foreign_table(records: list[Record], *, n_trials: int) -> str:
@@ -178,10 +169,7 @@ def foreign_table(records: list[Record], *, n_trials: int) -> str:
         (r["problem"], r["prior"], r["method"], r["seed"]): np.minimum.accumulate(r["values"])[:n_trials]
         for r in records
     }
-    lines = [
-        "| task | whose answer | after | foreign answer | own answer | no-llm | foreign minus no-llm |",
-        "|---" * 7 + "|",
-    ]
+    rows = []
     for problem, (whose, change) in FOREIGN.items():
         foreign, own, none = (
             {s: curve for (p, a, m, s), curve in best.items() if (p, a, m) == (problem, answer, method)}
@@ -189,10 +177,12 @@ def foreign_table(records: list[Record], *, n_trials: int) -> str:
         )
         seeds = sorted(foreign.keys() & none.keys())
         for n in (10, 20, n_trials) if seeds else ():
-            cells = [_quartiles([float(c[n - 1]) for c in group.values()]) for group in (foreign, own, none)]
+            groups = {"foreign answer": foreign, "own answer": own, "no-llm": none}
+            cells = {name: _quartiles([float(c[n - 1]) for c in group.values()]) for name, group in groups.items()}
             pairs = [[float(group[s][n - 1]) for s in seeds] for group in (foreign, none)]
-            lines.append(f"| {problem} | {whose}, {change} | {n} | {' | '.join(cells)} | {paired_bootstrap(*pairs)} |")
-    return "\n".join(lines)
+            first = {"task": problem, "whose answer": f"{whose}, {change}", "after": str(n)}
+            rows.append({**first, **cells, "foreign minus no-llm": str(paired_bootstrap(*pairs))})
+    return markdown_table(rows)
 
 
 def _areas(by_key: Curves, problem: str, methods: list[str]) -> dict[str, dict[int, float]]:
@@ -208,24 +198,23 @@ def _areas(by_key: Curves, problem: str, methods: list[str]) -> dict[str, dict[i
     }
 
 
-def _verdict(by_key: Curves, problems: list[str], methods: list[str]) -> list[str]:
+def _verdict(by_key: Curves, problems: list[str], methods: list[str]) -> str:
     """Every method against the better control of each task, and the median over tasks."""
     if not {"control-1", "control-2"} <= set(methods):
-        return []
-    lines = ["| task | better control | " + " | ".join(methods) + " |", "|---" * (len(methods) + 2) + "|"]
+        return ""
+    rows = []
     means: dict[str, list[float]] = {method: [] for method in methods}
     for problem in problems:
         areas = _areas(by_key, problem, methods)
         better = min(("control-1", "control-2"), key=lambda m: float(np.mean(list(areas[m].values()))))
-        cells = []
+        rows.append({"task": problem, "better control": better})
         for method in methods:
-            cells.append(_difference(areas, method, better))
+            rows[-1][method] = _difference(areas, method, better)
             pairs = areas[method].keys() & areas[better].keys()
             if problem not in REMEMBERED and pairs:
                 means[method].append(float(np.mean([areas[method][s] - areas[better][s] for s in pairs])))
-        lines.append(f"| {problem} | {better} | {' | '.join(cells)} |")
-    medians = [f"{np.median(values):+.3f}" if values else "" for values in means.values()]
-    return [*lines, f"| median over tasks, remembered ones left out | | {' | '.join(medians)} |"]
+    medians = {method: f"{np.median(values):+.3f}" if values else "" for method, values in means.items()}
+    return markdown_table([*rows, {"task": "median over tasks, remembered ones left out", **medians}])
 
 
 def _difference(areas: dict[str, dict[int, float]], method: str, reference: str) -> str:
@@ -241,17 +230,14 @@ def _quartiles(values: list[float]) -> str:
 
 def main() -> None:
     """Run or report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run")
     run.add_argument("--data", type=Path, required=True)
-    run.add_argument("--out", type=Path, required=True)
+    add_run_options(run, seeds=10, trials=50)
     run.add_argument("--answers", choices=("own", "foreign"), default="own")
     run.add_argument("--tasks", nargs="+")
     run.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    run.add_argument("--seeds", type=int, default=10)
-    run.add_argument("--trials", type=int, default=50)
-    run.add_argument("--workers", type=int, default=2)
     report = commands.add_parser("report")
     report.add_argument("files", type=Path, nargs="+")
     report.add_argument("--trials", type=int, default=50)
@@ -267,7 +253,7 @@ def main() -> None:
         execute = functools.partial(run_study, data=options.data)
         run_tasks(tasks, out=options.out, execute=execute, n_workers=options.workers)
     else:
-        records = [record for path in options.files for record in read_records(path) if record["error"] is None]
+        records = finished(record for path in options.files for record in read_records(path))
         own = [record for record in records if record["prior"] == "own"]
         print(tables(own, n_trials=options.trials))
         if len(own) < len(records):

@@ -1,7 +1,7 @@
 """Does another version of the package suggest the same? One suggestion at a time, from the same state of a study.
 
-    python benchmarks/same_suggestions.py record before.pkl     # with one version
-    python benchmarks/same_suggestions.py compare before.pkl    # with another one
+    python -m benchmarks.same_suggestions record before.pkl     # with one version
+    python -m benchmarks.same_suggestions compare before.pkl    # with another one
 
 `record` runs a fixed set of studies and keeps all of their trials. `compare` builds every state of every study again
 from what was kept, trial by trial, and asks the installed sampler for the next suggestion. So one difference does not
@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more th
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial
 
 from llm_prior_bo import (
@@ -84,7 +85,7 @@ def _loss(params: Mapping[str, Any]) -> float:
     shift = {"tree": 0.0, "linear": 1.0, "net": 0.4}[params.get("kind", "tree")]
     x, y, n = (params["x"] - 1.5) / 2.0, (math.log10(params["y"]) + 2.5) / 1.5, (params["n"] - 28) / 24
     rest = 0.1 * (params.get("depth", 6) - 7) ** 2 / 9 + (params.get("step", 0.5) - 0.375) ** 2
-    return x**2 + y**2 + 0.5 * n**2 + 0.3 * math.sin(3.0 * x * y) + shift + rest
+    return float(x**2 + y**2 + 0.5 * n**2 + 0.3 * math.sin(3.0 * x * y) + shift + rest)
 
 
 def _ask_all(trial: Trial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
@@ -136,7 +137,7 @@ class Case:
     def study(self) -> optuna.Study:
         """A new study with a new sampler."""
         sampler = LLMPriorSampler(seed=7, **self.options())
-        directions = ["minimize"] * self.n_objectives
+        directions = [StudyDirection.MINIMIZE] * self.n_objectives
         return optuna.create_study(directions=directions, sampler=sampler, study_name="same")
 
 

@@ -1,13 +1,14 @@
 """What does a suggestion cost in a long study, and what does one trial ask of the storage?
 
-    python benchmarks/scale.py                                     # 1 000 and 10 000 finished trials
-    python benchmarks/scale.py --trials 300 1000 --asks 3
+    python -m benchmarks.scale                                     # 1 000 and 10 000 finished trials
+    python -m benchmarks.scale --trials 300 1000 --asks 3
 
-The first table has the processor time of a suggestion, first and steady as in `speed.py`, what Optuna alone takes to
-read all trials in a process that has not seen them (which every sampler that looks at them pays at first), and how much
-memory the process has gained after the first suggestion and after all of them; every row is a process of its own. The
-second one counts the calls of the storage that one trial makes, from `study.ask` to `study.tell`, of our sampler and of
-a random one; calls of Optuna itself are in both. The third one has the cost of a suggestion while other trials run.
+The first table has the processor time of a suggestion, first and steady as in `benchmarks.speed`, what Optuna alone
+takes to read all trials in a process that has not seen them (which every sampler that looks at them pays at first), and
+how much memory the process has gained after the first suggestion and after all of them; every row is a process of its
+own. The second one counts the calls of the storage that one trial makes, from `study.ask` to `study.tell`, of our
+sampler and of a random one; calls of Optuna itself are in both. The third one has the cost of a suggestion while other
+trials run.
 """
 
 from __future__ import annotations
@@ -24,18 +25,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
-
 import numpy as np
 import optuna
 import torch
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from speed import distributions, history, objective, samplers, suggestion_seconds
-
+from benchmarks.harness.arguments import new_parser
+from benchmarks.harness.report import markdown_head, markdown_row
+from benchmarks.speed import distributions, history, objective, samplers, suggestion_seconds
 from llm_prior_bo import SearchSpace, UniformPrior
 
 STORAGES = ("memory", "sqlite")
@@ -143,9 +141,9 @@ def print_calls(n: int) -> None:
     space = SearchSpace(distributions(KIND, D))
     ours = storage_calls(n, samplers(["ours"], space)["ours"], space)
     random = storage_calls(n, RandomSampler(seed=0), space)
-    print("\n| call of the storage, per trial | ours | RandomSampler |\n|---|---|---|")
+    print("", *markdown_head(["call of the storage, per trial", "ours", "RandomSampler"]), sep="\n")
     for name in sorted(ours.keys() | random.keys(), key=lambda name: -ours.get(name, 0.0)):
-        print(f"| `{name}` | {ours.get(name, 0.0):.0f} | {random.get(name, 0.0):.0f} |")
+        print(markdown_row([f"`{name}`", *(f"{calls.get(name, 0.0):.0f}" for calls in (ours, random))]))
 
 
 def seconds_with_pending(p: int, name: str, *, n: int = 100, asks: int = 3) -> float:
@@ -166,15 +164,15 @@ def seconds_with_pending(p: int, name: str, *, n: int = 100, asks: int = 3) -> f
 
 def print_pending() -> None:
     """The table of trials that run at the same time."""
-    print("\n| running trials | ours, ms | GPSampler, ms |\n|---|---|---|")
+    print("", *markdown_head(["running trials", "ours, ms", "GPSampler, ms"]), sep="\n")
     for p in PENDING:
-        ours, theirs = (1e3 * seconds_with_pending(p, name) for name in ("ours", "GPSampler"))
-        print(f"| {p} | {ours:.0f} | {theirs:.0f} |", flush=True)
+        times = [f"{1e3 * seconds_with_pending(p, name):.0f}" for name in ("ours", "GPSampler")]
+        print(markdown_row([str(p), *times]), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--trials", nargs="+", type=int, default=[1000, 10000])
     parser.add_argument("--storages", nargs="+", choices=STORAGES, default=list(STORAGES))
     parser.add_argument("--asks", type=int, default=5)
@@ -187,15 +185,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (n,), (kind,) = options.trials, options.storages
         row = measure(n, kind, options.asks)
         times = [f"{1e3 * seconds:.0f}" for seconds in (row.first, row.reading, row.steady)]
-        print(f"| {n} | {kind} | {' | '.join(times)} | {row.memory_once:.0f} | {row.memory:.0f} |", flush=True)
+        memory = [f"{row.memory_once:.0f}", f"{row.memory:.0f}"]
+        print(markdown_row([str(n), kind, *times, *memory]), flush=True)
         return
-    print(
-        "| trials | storage | first, ms | Optuna reads, ms | steady, ms | memory after the first, MB | after all, MB |"
-    )
-    print("|---|---|---|---|---|---|---|", flush=True)
+    titles = ["trials", "storage", "first, ms", "Optuna reads, ms", "steady, ms"]
+    print(*markdown_head([*titles, "memory after the first, MB", "after all, MB"]), sep="\n", flush=True)
     for kind in options.storages:
         for n in options.trials:
-            command = [sys.executable, __file__, "--one-row", "--asks", str(options.asks)]
+            command = [sys.executable, "-m", "benchmarks.scale", "--one-row", "--asks", str(options.asks)]
             subprocess.run([*command, "--trials", str(n), "--storages", kind], check=True)
     print_calls(min(options.trials))
     print_pending()

@@ -1,7 +1,7 @@
 """What does one suggestion cost, beside those of Optuna's samplers on the same history?
 
-    python benchmarks/speed.py                                                         # all cells, all samplers
-    python benchmarks/speed.py --cells 300x8 --kinds mixed --samplers ours GPSampler
+    python -m benchmarks.speed                                                         # all cells, all samplers
+    python -m benchmarks.speed --cells 300x8 --kinds mixed --samplers ours GPSampler
 
 Every sampler suggests for the same history of random trials in an in-memory study, its evaluation is told, and so on;
 the samplers take turns in one process. The figure is processor time on one thread. "First" is the first suggestion of a
@@ -13,14 +13,10 @@ All have their default settings, ours a prior by hand and the trust gate. `BoTor
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
 
 import numpy as np
 import optuna
@@ -29,6 +25,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 
+from benchmarks.harness.arguments import new_parser
+from benchmarks.harness.report import markdown_head, markdown_row
 from llm_prior_bo import LLMPriorSampler, OptimumPrior, PriorAnswer, SearchSpace, UniformPrior, build_prior
 from llm_prior_bo.study.trial_records import STARTED_KEY
 
@@ -135,12 +133,12 @@ def row(label: str, seconds: Mapping[str, Sequence[float]]) -> str:
     cells = [f"{first[name]:.0f} / {steady[name]:.0f}" for name in seconds]
     if {"ours", "GPSampler"} <= seconds.keys():
         cells += [f"{times['ours'] / times['GPSampler']:.2f}" for times in (first, steady)]
-    return "| " + " | ".join([label, *cells]) + " |"
+    return markdown_row([label, *cells])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, row by row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--cells", nargs="+", default=list(CELLS), help="trials x parameters")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--samplers", nargs="+", default=["ours", "GPSampler", "BoTorchSampler", "TPESampler"])
@@ -156,8 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             n, d = map(int, cell.split("x"))
             seconds = suggestion_seconds(kind, d, n, names=options.samplers, asks=options.asks)
             if first:
-                print(f"| trials x parameters | {' | '.join(seconds)} | first ratio | steady ratio |")
-                print("|---" * (len(seconds) + 3) + "|")
+                print(*markdown_head(["trials x parameters", *seconds, "first ratio", "steady ratio"]), sep="\n")
                 first = False
             print(row(f"{cell} {kind}", seconds), flush=True)
 

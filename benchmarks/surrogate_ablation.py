@@ -1,35 +1,36 @@
 """What the surrogate's choices are worth: the outcome transform, the kernel with its prior, and the zero mean.
 
-    python benchmarks/surrogate_ablation.py --data FOLDER --out ablation.jsonl --seeds 8 --processes 2
+    python -m benchmarks.surrogate_ablation --data FOLDER --out ablation.jsonl --seeds 8 --workers 2
 
-FOLDER is that of `engine.py`. Two of the tasks have the heavy tails that spoil a plain standardisation: the mean
-squared error of a table of networks without the logarithm, and a task whose bad configurations "diverge" to ten times
-their error. Every variant replaces one function of the surrogate and leaves the rest as it is.
+FOLDER is that of `benchmarks.engine`. Two of the tasks have the heavy tails that spoil a plain standardisation: the
+mean squared error of a table of networks without the logarithm, and a task whose bad configurations "diverge" to ten
+times their error. Every variant replaces one function of the surrogate and leaves the rest as it is.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import functools
 import math
-import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import engine
 import torch
+from botorch.fit import fit_gpytorch_mll
+from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
 from gpytorch.means import ConstantMean
+from gpytorch.mlls import ExactMarginalLogLikelihood
 from torch import Tensor
 
-from llm_prior_bo import surrogate
+from benchmarks import engine
+from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.hpo_tasks import load_task
+from benchmarks.harness.runner import Task, run_tasks
+from llm_prior_bo.models import surrogate
 
 TASKS = ("fcnet_slice_localization, raw error", "lcbench_126026, diverging", "lcbench_126026", "hpobench_nn_phoneme")
 
@@ -47,12 +48,9 @@ class _Wrapped:
         return self._transform(self._task.evaluate(config))
 
 
-_load = engine.load_task
-
-
-def load_task(data: Path, name: str) -> Any:
+def load_variant(data: Path, name: str) -> Any:
     """A task of the collection, or one of the heavy-tailed ones made from it."""
-    task = _load(data, name.split(",")[0])
+    task = load_task(data, name.split(",")[0])
     if name.endswith("raw error"):
         return _Wrapped(task, lambda y: math.pow(10.0, y))
     if name.endswith("diverging"):
@@ -66,44 +64,40 @@ def _plain(y: Tensor) -> Tensor:
     return (y - y.mean()) / deviation if float(deviation) > 1e-12 else torch.zeros_like(y)
 
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "as shipped": {},
+def _fit_by_botorch(model: SingleTaskGP) -> None:
+    """BoTorch's fit, which knows every kernel and mean; the package's own one is written for those that it ships."""
+    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    model.requires_grad_(False)
+    model.eval()
+
+
+AS_SHIPPED = "as shipped"
+VARIANTS: Mapping[str, dict[str, Any]] = {
+    AS_SHIPPED: {},
     "plain outcomes": {"standardize_outcome": _plain},
-    "BoTorch's kernel": {"_kernel": get_covar_module_with_dim_scaled_prior},
-    "fitted mean": {"_mean": ConstantMean},
+    "BoTorch's kernel": {"mixed_kernel": get_covar_module_with_dim_scaled_prior, "fit_process": _fit_by_botorch},
+    "fitted mean": {"_mean": ConstantMean, "fit_process": _fit_by_botorch},
 }
+"""Variant -> functions of `llm_prior_bo.models.surrogate` that are replaced."""
 
 
-def run(data: Path, task: str, variant: str, seed: int, n_trials: int) -> engine.Study:
-    """Run one study under one variant."""
-    with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(engine, "load_task", load_task))
-        for name, function in VARIANTS[variant].items():
-            stack.enter_context(mock.patch.object(surrogate, name, function))
-        study = engine.run(data, task, "no prior", seed, n_trials)
-    return replace(study, method=variant)
+def run_study(task: Task, *, data: Path) -> dict[str, Any]:
+    """Run one study under the variant that `method` names."""
+    changes = VARIANTS[task.method]
+    with mock.patch.multiple(surrogate, **changes) if changes else nullcontext():
+        return engine.run_study(replace(task, method=engine.NO_PRIOR), data=data, load=load_variant)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with suite.py")
-    parser.add_argument("--out", type=Path, default=Path("ablation.jsonl"), help="file of results")
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--processes", type=int, default=1)
+    add_run_options(parser, seeds=8, trials=50)
     options = parser.parse_args(arguments)
-    studies = engine.read(options.out)
-    done = {(study.task, study.method, study.seed) for study in studies}
-    wanted = [(t, v, s) for s in range(options.seeds) for t in TASKS for v in VARIANTS]
-    with ProcessPoolExecutor(options.processes) as pool:
-        jobs = [pool.submit(run, options.data, *key, options.trials) for key in wanted if key not in done]
-        for job in as_completed(jobs):
-            studies.append(job.result())
-            with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(studies[-1])) + "\n")
-    print(engine.table(studies, engine.CHECKPOINTS))
-    print("\n" + engine.comparison(studies, engine.CHECKPOINTS, subject="as shipped"))
+    tasks = engine.make_tasks(TASKS, list(VARIANTS), n_seeds=options.seeds, n_trials=options.trials)
+    execute = functools.partial(run_study, data=options.data)
+    records = run_tasks(tasks, out=options.out, execute=execute, n_workers=options.workers)
+    engine.print_tables(records, subject=AS_SHIPPED)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What do the settings of the trust gate, of the start-up and of the exponent do?
 
-    python benchmarks/trust_ablation.py settings --out settings.jsonl --seeds 10 --workers 2
-    python benchmarks/trust_ablation.py studies --out studies.jsonl --seeds 10 --workers 2
+    python -m benchmarks.trust_ablation settings --out settings.jsonl --seeds 10 --workers 2
+    python -m benchmarks.trust_ablation studies --out studies.jsonl --seeds 10 --workers 2
 
 `settings` runs one study a problem, prior and seed with the gate as it is, and weighs the same trials anew under other
 settings: median trust in right and wrong priors after 6, 10, 15 and 20 trials. `studies` runs whole studies with other
@@ -11,20 +11,17 @@ run again, and print their table at the end.
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: more threads are slower on shared cores
 
 import numpy as np
 import optuna
 
+from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import get_problem
-from benchmarks.harness.runner import Record, Task, run_tasks
+from benchmarks.harness.report import markdown_table
+from benchmarks.harness.runner import Record, Task, finished, run_tasks
 from benchmarks.harness.study import run_trials
 from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, PowerDecay, SearchSpace
@@ -73,7 +70,7 @@ def weigh_settings(task: Task) -> dict[str, Any]:
     for n in CHECKPOINTS:
         study = optuna.create_study()
         study.add_trials(trials[:n])
-        with isolated_torch(task.seed):
+        with isolated_torch():
             surrogate = fit_surrogate(training_data_of(study, space), space)
             for name, gate in SETTINGS.items():
                 trust[name].append(gate.reweight(prior, surrogate, seed=task.seed).trust)
@@ -94,23 +91,19 @@ def run_study(task: Task) -> dict[str, Any]:
 
 def settings_table(records: Sequence[Record]) -> str:
     """Median trust by setting, right and wrong priors apart."""
-    lines = [
-        "| setting | " + " | ".join(f"{kind} after {n}" for kind in ("right", "wrong") for n in CHECKPOINTS) + " |"
-    ]
-    lines.append("|---" * (1 + 2 * len(CHECKPOINTS)) + "|")
+    rows = []
     for name in SETTINGS:
-        cells = []
-        for kinds in (RIGHT, WRONG):
-            rows = np.array([r["trust"][name] for r in records if r["prior"] in kinds], dtype=np.float64)
-            cells += [Quartiles.of(rows[:, i].tolist()).text(".2f") for i in range(len(CHECKPOINTS))]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append({"setting": name})
+        for title, kinds in {"right": RIGHT, "wrong": WRONG}.items():
+            trust = np.array([r["trust"][name] for r in records if r["prior"] in kinds], dtype=np.float64)
+            for n, column in zip(CHECKPOINTS, trust.T, strict=True):
+                rows[-1][f"{title} after {n}"] = Quartiles.of(column.tolist()).text(".2f")
+    return markdown_table(rows)
 
 
 def studies_table(records: Sequence[Record]) -> str:
     """Regret over that of the first method, paired by seed, and trust, by kind of prior."""
-    lines = ["| method | prior | regret / that of the first row after 10 | after 20 | after 30 | trust at 10 | at 20 |"]
-    lines.append("|---" * 7 + "|")
+    rows = []
     by_key = {(r["problem"], r["prior"], r["method"], r["seed"]): r for r in records}
     first = next(iter(STUDIES))
     for prior in ("weak", "wrong-wide"):
@@ -118,40 +111,38 @@ def studies_table(records: Sequence[Record]) -> str:
             own = {(p, s): r for (p, k, m, s), r in by_key.items() if (k, m) == (prior, method)}
             if not own:
                 continue
-            cells = []
+            rows.append({"method": method, "prior": prior})
             for n in (10, 20, 30):
                 logs = [
                     np.log(max(r["regret"][n - 1], 1e-9) / max(by_key[p, prior, first, s]["regret"][n - 1], 1e-9))
                     for (p, s), r in own.items()
                     if (p, prior, first, s) in by_key
                 ]
-                cells.append(f"{np.exp(np.median(logs)):.2f} ({np.exp(np.mean(logs)):.2f} on average)")
+                ratio = f"{np.exp(np.median(logs)):.2f} ({np.exp(np.mean(logs)):.2f} on average)"
+                rows[-1][f"regret / that of the first row after {n}"] = ratio
             for n in (10, 20):
                 told = [r["trust"][n] for r in own.values() if r["trust"][n] is not None]
-                cells.append(Quartiles.of(told).text(".2f") if told else "")
-            lines.append(f"| {method} | {prior} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+                rows[-1][f"trust at {n}"] = Quartiles.of(told).text(".2f") if told else ""
+    return markdown_table(rows)
 
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("part", choices=("settings", "studies"))
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=1)
+    add_run_options(parser, seeds=10)
     options = parser.parse_args()
     seeds = range(options.seeds)
     if options.part == "settings":
         tasks = [Task(p, k, "settings", s, 20) for s in seeds for p in SETTINGS_PROBLEMS for k in (*RIGHT, *WRONG)]
         records = run_tasks(tasks, out=options.out, execute=weigh_settings, n_workers=options.workers)
-        print(settings_table([record for record in records if record["error"] is None]))
+        print(settings_table(finished(records)))
     else:
         tasks = [
             Task(p, k, m, s, 30) for s in seeds for p in STUDY_PROBLEMS for k in ("weak", "wrong-wide") for m in STUDIES
         ]
         records = run_tasks(tasks, out=options.out, execute=run_study, n_workers=options.workers)
-        print(studies_table([record for record in records if record["error"] is None]))
+        print(studies_table(finished(records)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Many workers on one study: is anything lost or done twice, and what does it cost not to have the latest results?
 
-    python benchmarks/workers.py counts --out counts.md
-    python benchmarks/workers.py regret --out regret.jsonl --processes 2
-    python benchmarks/workers.py report regret.jsonl
+    python -m benchmarks.workers counts --out counts.md
+    python -m benchmarks.workers regret --out regret.jsonl --workers 2
+    python -m benchmarks.workers report regret.jsonl
 
 `counts` starts real processes on every storage that is there, on this machine, with a fake language model; it runs the
 very workers of `tests/workers/`. `regret` simulates asynchronous workers in one process: each asks for a suggestion as
@@ -12,10 +12,8 @@ depend on the machine.
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import itertools
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +24,15 @@ from typing import Any
 import numpy as np
 import optuna
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.harness import Task, get_method, get_problem, make_prior, read_records, run_tasks
+from benchmarks.harness import Quartiles, Task, finished, get_method, get_problem, make_prior, read_records, run_tasks
+from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.report import markdown_head, markdown_row, markdown_table
 
 PROBLEMS = ("branin", "hartmann6", "mixed")
 PRIORS = ("weak", "uniform")
 N_WORKERS = (1, 8)
 CHECKPOINTS = (10, 20, 40)
+COLUMNS = ("storage", "processes", "questions", "trials finished", "lost", "failed", "equal", "near, at a time")
 
 
 def run_asynchronously(task: Task) -> dict[str, Any]:
@@ -91,23 +90,17 @@ def regret(out: Path, *, n_seeds: int, n_trials: int, n_processes: int, problems
 
 def report(path: Path) -> str:
     """The table of regrets: median and quartiles over the seeds."""
-    records = [record for record in read_records(path) if record["error"] is None]
     groups: dict[tuple[str, str, int], list[list[float]]] = {}
-    for record in records:
+    for record in finished(read_records(path)):
         n_workers = int(record["method"].split("@")[1])
         groups.setdefault((record["problem"], record["prior"], n_workers), []).append(record["regret"])
-    head = "| problem | prior | workers | seeds | " + " | ".join(f"after {n} trials" for n in CHECKPOINTS) + " |"
-    lines = [head, "|---|---|---|---|" + "---|" * len(CHECKPOINTS)]
+    rows = []
     for (problem, prior, n_workers), curves in sorted(groups.items()):
-        cells = [_quartiles([curve[n - 1] for curve in curves]) for n in CHECKPOINTS]
+        cells = {f"after {n} trials": str(Quartiles.of([curve[n - 1] for curve in curves])) for n in CHECKPOINTS}
         name = "none" if prior == "uniform" else prior
-        lines.append(f"| {problem} | {name} | {n_workers} | {len(curves)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _quartiles(values: Sequence[float]) -> str:
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return f"{median:.3g} ({low:.2g} .. {high:.2g})"
+        key = {"problem": problem, "prior": name, "workers": str(n_workers), "seeds": str(len(curves))}
+        rows.append({**key, **cells})
+    return markdown_table(rows)
 
 
 def counts(n_trials: int) -> Iterator[str]:
@@ -117,8 +110,7 @@ def counts(n_trials: int) -> Iterator[str]:
     from tests.workers.postgresql import PostgreSQL, missing
     from tests.workers.worker import Asking, quick
 
-    yield "| storage | processes | questions | trials finished | lost | failed | equal | near, at a time |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield from markdown_head(COLUMNS)
     storages = ["SQLite", "journal file", "gRPC proxy over SQLite"]
     storages += [] if missing() else ["PostgreSQL", "gRPC proxy over PostgreSQL"]
     for storage, n_workers in itertools.product(storages, (8, 16)):
@@ -139,25 +131,21 @@ def counts(n_trials: int) -> Iterator[str]:
             if set(codes.values()) != {0}:
                 raise RuntimeError(crew.errors() or f"Expected all workers to end, got {codes}.")
             tally = crew.tally()
-            yield (
-                f"| {storage} | {n_workers} | {len(server.requests)} | {tally.n_finished} of {n_workers * n_trials} | "
-                f"{tally.n_lost} | {tally.n_failed} | {len(tally.equal)} | {len(tally.near)} |"
-            )
+            finished_trials = f"{tally.n_finished} of {n_workers * n_trials}"
+            numbers = (tally.n_lost, tally.n_failed, len(tally.equal), len(tally.near))
+            yield markdown_row([storage, *map(str, (n_workers, len(server.requests), finished_trials, *numbers))])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one of the commands."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     counting = commands.add_parser("counts")
     counting.add_argument("--out", type=Path, required=True)
     counting.add_argument("--trials", type=int, default=5, help="of every worker")
     running = commands.add_parser("regret")
-    running.add_argument("--out", type=Path, required=True)
+    add_run_options(running, seeds=8, trials=40)
     running.add_argument("--problems", nargs="+", default=list(PROBLEMS))
-    running.add_argument("--seeds", type=int, default=8)
-    running.add_argument("--trials", type=int, default=40)
-    running.add_argument("--processes", type=int, default=1)
     commands.add_parser("report").add_argument("path", type=Path)
     options = parser.parse_args(arguments)
     if options.command == "counts":
@@ -170,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.out,
             n_seeds=options.seeds,
             n_trials=options.trials,
-            n_processes=options.processes,
+            n_processes=options.workers,
             problems=options.problems,
         )
     else:

@@ -1,15 +1,20 @@
-"""Checks of what a user passes to the sampler: expected, got, what to do."""
+"""What a user passes to the sampler: checked (expected, got, what to do), and turned into what it works with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
+from llm_prior_bo.elicitation.answer.schema import PriorAnswer
 from llm_prior_bo.elicitation.elicitor import Elicitor
+from llm_prior_bo.elicitation.options import LLMOptions, check_known, elicitor_for
+from llm_prior_bo.elicitation.settings import check_count
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, PriorSource
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.optimization.trust import TrustGate
 from llm_prior_bo.priors import OptimumPrior
@@ -35,14 +40,106 @@ def resolve_space(
     return space
 
 
-def check_exactly_one(**sources: object) -> None:
-    """Exactly one source of beliefs is given."""
-    given = [name for name, value in sources.items() if value is not None]
+RENAMED = {
+    "elicitation": "elicitor=",
+    "outside_share": "uniform_startup_fraction=",
+    "client": "elicitor=LLMElicitor(client=...)",
+    "limit": "budget_usd= and budget_tokens=, or elicitor=LLMElicitor(model, limit=...)",
+}
+"""Arguments that used to be, or that belong to an elicitor, and what takes their place."""
+
+
+def check_sources(
+    *, model: object, elicitor: object, prior: object, options: Mapping[str, object], arguments: Iterable[str] = ()
+) -> None:
+    """Exactly one source of the prior is given, of the right kind, and no option that it does not use.
+
+    Args:
+        model: As the sampler got it.
+        elicitor: As the sampler got it.
+        prior: As the sampler got it.
+        options: All other keywords.
+        arguments: Names of the sampler's own arguments, one of which an unknown option may have been meant for.
+    """
+    for name in options.keys() & RENAMED.keys():
+        raise ConfigurationError(f"Expected {RENAMED[name]}, got {name}=, which LLMPriorSampler does not have.")
+    given = [name for name, value in (("model", model), ("elicitor", elicitor), ("prior", prior)) if value is not None]
     if len(given) != 1:
         raise ConfigurationError(
             f"Expected exactly one of model=, elicitor= and prior=, got {given or 'none'}; "
-            "model= asks a language model, elicitor= replays or fixes an answer, prior= takes a density by hand."
+            "model= asks a language model, elicitor= replays or fixes an answer, prior= takes a density."
         )
+    if model is not None and not isinstance(model, str):
+        raise ConfigurationError(f"Expected model to be {_KINDS[str]}, got {_shown(model)}{_other_argument(model)}.")
+    check_kinds(elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
+    check_known(options, others=tuple(arguments))
+    if options and model is None:
+        names = ", ".join(f"{name}=" for name in options)
+        them = "them" if len(options) > 1 else "it"
+        instead = (
+            "give it to the elicitor, e.g. LLMElicitor(model, ...)" if elicitor is not None else "nobody is asked then"
+        )
+        raise ConfigurationError(f"Expected {names} together with model=, got {them} beside {given[0]}=; {instead}.")
+
+
+def _other_argument(value: object) -> str:
+    """Where a value belongs that was given as the first argument."""
+    if isinstance(value, Elicitor):
+        return "; pass it as elicitor="
+    if isinstance(value, OptimumPrior):
+        return "; pass it as prior="
+    if isinstance(value, PriorAnswer | Path):
+        return "; pass it as elicitor=FixedElicitor(...)"
+    if isinstance(value, SearchSpace) or _is_space(value):
+        return "; pass it as search_space="
+    if isinstance(value, Mapping):
+        return "; pass an answer as elicitor=FixedElicitor(...), a search space as search_space="
+    return ""
+
+
+def _is_space(value: object) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(item, BaseDistribution) for item in value.values())
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+_MAX_SHOWN = 200
+
+
+def prior_source(
+    model: str | None,
+    elicitor: Elicitor | None,
+    prior: OptimumPrior | None,
+    *,
+    space: SearchSpace | None,
+    refresh: RefreshPolicy | None,
+    options: LLMOptions,
+) -> PriorSource:
+    """Where the prior of a study comes from, after `check_sources`.
+
+    Args:
+        model: LiteLLM's name of the model to ask.
+        elicitor: Who is asked instead.
+        prior: A given density.
+        space: The sampler's search space, if it is known.
+        refresh: When to ask again.
+        options: Options of the model.
+    """
+    if model is not None:
+        elicitor = elicitor_for(model, options)
+    if elicitor is not None:
+        return ElicitedPriorSource.of(elicitor, refresh=refresh)
+    if refresh is not None:
+        raise ConfigurationError(
+            "Expected refresh= together with model= or elicitor=, got it beside prior=; nobody can be asked again for "
+            "a given density."
+        )
+    assert prior is not None
+    assert space is not None
+    return GivenPrior(prior, space)
 
 
 _KINDS: dict[type, str] = {
@@ -62,18 +159,11 @@ def check_kinds(**values: tuple[object, type]) -> None:
             raise ConfigurationError(f"Expected {name} to be {_KINDS[kind]}, got {value!r}.")
 
 
-def check_counts(*, least: int = 0, **counts: object) -> None:
-    """Every argument is `None` or a whole number of at least `least`."""
+def check_counts(**counts: object) -> None:
+    """Every argument is `None` or a whole number of at least 0."""
     for name, value in counts.items():
-        if value is not None and (not isinstance(value, int | np.integer) or value < least):
-            raise ConfigurationError(f"Expected {name} to be a whole number >= {least}, got {value!r}.")
-
-
-def check_numbers(**numbers: object) -> None:
-    """Every argument is `None` or a number of at least 0."""
-    for name, value in numbers.items():
-        if value is not None and not (isinstance(value, int | float | np.number) and value >= 0):
-            raise ConfigurationError(f"Expected {name} >= 0, got {value!r}.")
+        if value is not None:
+            check_count(name, value)
 
 
 def check_choices(**choices: tuple[object, tuple[str, ...]]) -> None:

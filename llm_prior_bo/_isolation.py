@@ -1,46 +1,105 @@
-"""One torch thread, a private random state and the CPU around model code."""
+"""Settings that model code needs, for the calling thread alone: the user's process is not ours.
+
+Nothing that other threads can see is changed, for however short: no default dtype, no global generator, no number of
+threads of the process. What is set here belongs to the calling thread in PyTorch, OpenMP and NumPy; dtypes and
+generators are arguments everywhere else in the package.
+"""
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cache
+from typing import TypeVar
 
+import numpy as np
 import torch
+from botorch.exceptions.warnings import BotorchWarning
 from linear_operator.utils.warnings import NumericalWarning
+from threadpoolctl import ThreadpoolController
 
-_lock = threading.RLock()
+# PyTorch imports SymPy when GPyTorch makes its first kernel, and SymPy adds to the warning filters of the process.
+# Here, where the package is imported and no study runs yet, they can be put back.
+with warnings.catch_warnings():
+    import sympy as sympy
 
 
 @contextmanager
-def isolated_torch(seed: int) -> Iterator[None]:
-    """Run model code reproducibly and leave no trace.
+def isolated_torch() -> Iterator[None]:
+    """Run model code with settings of its own, in this thread.
 
-    * BoTorch draws from torch's global generator (start points, baseline pruning, quasi-random seeds), so the state is
-      forked and seeded here, and restored afterwards. That state is shared by all threads of a process, hence the lock.
-    * Two torch threads are many times slower than one where cores are shared, so one is forced and restored.
-    * A default device or dtype set by the user's own training code must not reach the surrogate.
-    * The jitter that a covariance matrix gets where points nearly coincide is no news to the user, and must not end a
-      study whose warnings are errors.
-
-    Args:
-        seed: Seed of everything drawn inside.
+    * One OpenMP thread: two are many times slower than one where cores are shared. The number belongs to the thread
+      (`omp_set_num_threads`), while `torch.set_num_threads` also sets that of threads that start later.
+    * The CPU as default device, no autocast, no inference mode, gradients on: the user's training code may have set
+      any of them in the thread that asks for a suggestion.
+    * NumPy's floating-point errors are ignored: underflow is what a density far away is expected to do.
+    * Where no other thread could see it, remarks on the jitter of nearly singular matrices are left out; see
+      `without_remarks` for where one could.
     """
-    with _lock:
-        n_threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-        try:
-            torch.set_num_threads(1)
-            torch.set_default_dtype(torch.float64)
-            with _cpu(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NumericalWarning)
-                torch.manual_seed(seed)
-                yield
-        finally:
-            torch.set_default_dtype(dtype)
-            torch.set_num_threads(n_threads)
+    with ExitStack() as stack:
+        stack.enter_context(_openmp().limit(limits=1))
+        stack.enter_context(np.errstate(all="ignore"))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(_without_autocast())
+        stack.enter_context(_cpu())
+        stack.enter_context(_without_remarks())
+        yield
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    """The OpenMP libraries of this process; looking for them takes milliseconds."""
+    return ThreadpoolController().select(user_api="openmp")
 
 
 def _cpu() -> AbstractContextManager[object]:
     """The CPU as the default device; nothing where it is already, for the context costs time at every operation."""
     return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+
+
+def _without_autocast() -> AbstractContextManager[object]:
+    if not torch.is_autocast_enabled("cpu"):
+        return nullcontext()
+    return torch.autocast("cpu", enabled=False)
+
+
+def without_remarks(function: Callable[[], _Result]) -> _Result:
+    """Call a function again if a remark of BoTorch's was raised as an error.
+
+    BoTorch and linear_operator remark on points that nearly coincide. That must not end a study whose warnings are
+    errors, so for a user with such filters, and only then, they are changed for the second call.
+
+    Args:
+        function: What to call; takes nothing and changes nothing.
+    """
+    try:
+        return function()
+    except Warning as warning:
+        if not (isinstance(warning, NumericalWarning | BotorchWarning) or _INFEASIBLE in str(warning)):
+            raise
+    with _filtered():
+        return function()
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Leave out the remarks if this is the only thread: Python's warning filters are those of the whole process."""
+    with nullcontext() if threading.active_count() > 1 else _filtered():
+        yield
+
+
+@contextmanager
+def _filtered() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumericalWarning)
+        warnings.simplefilter("ignore", BotorchWarning)
+        # Points that are feasible only just may all be infeasible in one of the samples.
+        warnings.filterwarnings("ignore", _INFEASIBLE)
+        yield
+
+
+_INFEASIBLE = "When all training points are infeasible"
+_Result = TypeVar("_Result")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import numpy as np
 import torch
@@ -19,20 +20,19 @@ from torch import Tensor
 from llm_prior_bo._arguments import (
     check_choices,
     check_counts,
-    check_exactly_one,
     check_kinds,
-    check_numbers,
     check_shares,
+    check_sources,
+    prior_source,
     resolve_space,
 )
-from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo._isolation import isolated_torch, without_remarks
 from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, check_decay
-from llm_prior_bo.elicitation.blinding import BlindedElicitor
-from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, LLMElicitor
-from llm_prior_bo.elicitation.llm.spending import SpendingLimit
-from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS
+from llm_prior_bo.elicitation.elicitor import Elicitor
+from llm_prior_bo.elicitation.options import LLMOptions
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
-from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
+from llm_prior_bo.elicitation.record import Elicitation
+from llm_prior_bo.errors import SearchSpaceError
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.feasibility import (
     FeasibilityModel,
@@ -45,12 +45,11 @@ from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
 from llm_prior_bo.optimization.engine import Engine
 from llm_prior_bo.optimization.importance import study_insights
-from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, PriorSource, known_space
+from llm_prior_bo.optimization.prior_source import GivenPrior, known_space
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.optimization.startup import startup_point, startup_slot
 from llm_prior_bo.optimization.trust import EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
-from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.asked import NOT_SUGGESTED, AskedParameters, SuggestedParams, suggested_value
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
@@ -103,8 +102,9 @@ class LLMPriorSampler(BaseSampler):
 
     Args:
         model: Any LiteLLM model string. Give exactly one of `model`, `elicitor` and `prior`.
-        elicitor: Who is asked instead: a recorded answer (`ReplayElicitor`), one by hand (`FixedElicitor`), your own.
-        prior: A density by hand, nobody is asked; over `search_space`, or its own space.
+        elicitor: Who is asked instead: a recorded answer (`ReplayElicitor`), a given one (`FixedElicitor`), a model
+            with options of its own (`LLMElicitor`), yours. It carries its settings (`ElicitationSettings`).
+        prior: A given density, nobody is asked; over `search_space`, or its own space.
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
             prior. Without it, the space is what the trials ask for: a parameter is modelled together with the others
             as soon as all trials, or two of them, have asked for it (`InferredSpace`).
@@ -118,27 +118,16 @@ class LLMPriorSampler(BaseSampler):
             prior, so that there is something to compare it with. They come last.
         feasibility: Learn from failed trials where trials fail, and multiply the probability that a trial finishes
             into the acquisition function (`fit_feasibility`). It does nothing until a trial has failed.
-        temperature: Sampling temperature of the language model.
-        timeout: Seconds for one request.
-        max_retries: How often one answer is asked for again (bad answer, rate limit, time-out).
-        max_context_trials: How many best, recent and failed trials the model may see.
-        n_answers: Answers to ask for, each in another wording; their densities are pooled with equal weights.
-        interval_coverage: Probability, in (0, 1), with which an interval that is stated as one of 80 % holds the
-            optimum's value: language models are over-confident. `CalibrationLedger` fits it to past studies.
         refresh: When to ask again (`RefreshPolicy`); `None`: never. A later question shows what the study has learned,
             its answer is weighed on later trials only, and its best guess is tried at once.
-        budget_usd: Hard limit of what this study's questions may cost, kept before every request; `None`: no limit.
-            Where a price is unknown, tokens count at a high one (`SpendingLimit`), unless `budget_tokens` is given.
-        budget_tokens: The same in tokens, sent and received.
-        requests_per_minute: Most requests of this process in a minute; `None`: no limit.
-        max_prompt_tokens: Size that a question is shortened to, trials first, if it is longer.
-        blinded: Ask with neutral names and without descriptions, to see how much of an answer is memory.
         pruned: "avoid": pruned trials are places not to go again. "last_value": the surrogate learns from their last
             intermediate values too, as no better than the median of the finished trials.
         independent_sampler: For parameters outside the common space that the prior has no opinion on; random if `None`.
         warn_independent_sampling: Whether an `IndependentSamplingWarning` says, once a parameter, why it is sampled on
             its own.
         seed: Seed of all randomness; the same seed and the same answer give the same trials.
+        **llm_options: With `model` only, what `LLMOptions` lists: `n_answers`, `max_context_trials`, `timeout`,
+            `max_retries`, `budget_usd`, `blinded`, `api_base`, `api_key` and so on.
 
     Raises:
         ConfigurationError: If arguments contradict each other or are out of range.
@@ -157,74 +146,31 @@ class LLMPriorSampler(BaseSampler):
         n_startup_trials: int | None = None,
         uniform_startup_fraction: float = 0.2,
         feasibility: bool = True,
-        temperature: float = 0.3,
-        timeout: float = 30.0,
-        max_retries: int = 3,
-        max_context_trials: int = 10,
-        n_answers: int = 1,
-        interval_coverage: float = 0.5,
         refresh: RefreshPolicy | None = None,
-        budget_usd: float | None = None,
-        budget_tokens: int | None = None,
-        requests_per_minute: float | None = None,
-        max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
-        blinded: bool = False,
         pruned: PrunedTrials = "avoid",
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
         seed: int | None = None,
+        **llm_options: Unpack[LLMOptions],
     ) -> None:
-        check_exactly_one(model=model, elicitor=elicitor, prior=prior)
-        check_kinds(model=(model, str), elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
+        arguments = inspect.signature(LLMPriorSampler).parameters
+        check_sources(model=model, elicitor=elicitor, prior=prior, options=llm_options, arguments=arguments)
         check_kinds(
             trust=(trust, TrustGate),
             refresh=(refresh, RefreshPolicy),
             independent_sampler=(independent_sampler, BaseSampler),
         )
-        check_counts(n_startup_trials=n_startup_trials, max_context_trials=max_context_trials, max_retries=max_retries)
-        check_counts(n_answers=n_answers, max_prompt_tokens=max_prompt_tokens, least=1)
+        check_counts(n_startup_trials=n_startup_trials)
         check_choices(pruned=(pruned, get_args(PrunedTrials)))
-        check_shares(uniform_startup_fraction=uniform_startup_fraction, interval_coverage=interval_coverage)
-        check_numbers(temperature=temperature, timeout=timeout, budget_usd=budget_usd, budget_tokens=budget_tokens)
+        check_shares(uniform_startup_fraction=uniform_startup_fraction)
         self._search_space = resolve_space(search_space, prior)
         self._engine = Engine(trust=trust, decay=None if decay is None else check_decay(decay))
         self._n_startup_trials = n_startup_trials
         self._outside_share = uniform_startup_fraction
         self._feasibility = bool(feasibility)
-        limit = SpendingLimit(budget_usd, budget_tokens)
-        if model is not None:
-            elicitor = LLMElicitor(
-                model,
-                temperature=temperature,
-                timeout=timeout,
-                max_retries=max_retries,
-                limit=limit,
-                requests_per_minute=requests_per_minute,
-            )
-        longest = getattr(elicitor, "longest_seconds", timeout * (max_retries + 1))
-        if elicitor is not None and blinded:
-            elicitor = BlindedElicitor(elicitor)
-        self._source: PriorSource
-        if elicitor is not None:
-            self._source = ElicitedPriorSource.of(
-                elicitor,
-                refresh=refresh,
-                n_answers=n_answers,
-                build=partial(build_prior, interval_coverage=interval_coverage),
-                patience=max(60.0, longest * n_answers),
-                max_context_trials=max_context_trials,
-                max_prompt_tokens=max_prompt_tokens,
-                limit=limit,
-            )
-        else:
-            assert prior is not None
-            if refresh is not None:
-                raise ConfigurationError(
-                    "Expected refresh= together with model= or elicitor=, got it with prior=; nobody can be asked "
-                    "again for a density by hand."
-                )
-            assert self._search_space is not None
-            self._source = GivenPrior(prior, self._search_space)
+        self._source = prior_source(
+            model, elicitor, prior, space=self._search_space, refresh=refresh, options=llm_options
+        )
         self._pruned = pruned
         self._independent_sampler = independent_sampler or PerTrialRandomSampler(seed)
         self._independent_warnings = IndependentWarnings(warn_independent_sampling)
@@ -270,28 +216,8 @@ class LLMPriorSampler(BaseSampler):
         if not search_space:
             return {}
         space = SearchSpace(search_space)
-        with suggestion_lock(study, trial), isolated_torch(self._seed(trial, "relative")):
-            beliefs = self._source.elicited_priors(study, space)
-            prior = pool_elicited_priors(beliefs)
-            data = training_data_of(
-                study, space, trial=trial, failed_as_pending=not self._feasibility, use_pruned=self._pruned
-            )
-            feasibility = fit_feasibility(data, space) if self._feasibility else None
-            data = add_failed_as_pending(data, feasibility)
-            if data.n < self._n_startup(prior) or data.n == 0:
-                suggestion = self._from_design(study, trial, space, prior, feasibility)
-            elif beliefs[-1].trial_number == trial.number and _is_new(beliefs[-1].prior.mode(), data):
-                suggestion = self._from_latest_answer(study, space, beliefs[-1].prior)
-            else:
-                suggestion = self._engine.suggest(
-                    space,
-                    beliefs,
-                    data,
-                    feasibility,
-                    n=_n_evidence(study),
-                    age=_age(study, beliefs),
-                    seed=self._seed(trial, "acquisition"),
-                )
+        with suggestion_lock(study, trial), isolated_torch():
+            suggestion = without_remarks(partial(self._suggest, study, trial, space))
             publish_suggestion(study, trial, suggestion)
         return SuggestedParams(suggestion.params)
 
@@ -304,9 +230,9 @@ class LLMPriorSampler(BaseSampler):
         if suggested is not NOT_SUGGESTED:
             return suggested
         space = SearchSpace({param_name: param_distribution})
-        with isolated_torch(self._seed(trial, param_name)):
+        with isolated_torch():
             prior = self._conditional_prior(study, trial, space)
-            draw = prior.sample(1, generator=_generator(torch.initial_seed()))[0]
+            draw = prior.sample(1, generator=_generator(self._seed(trial, param_name)))[0]
         self._warn_independent(study, trial, space, prior)
         if not prior.is_uniform:
             return space.decode(draw)[param_name]
@@ -330,6 +256,29 @@ class LLMPriorSampler(BaseSampler):
         return {} if self._search_space is None else self._search_space.distributions
 
     # One suggestion ----------------------------------------------------------------------------------------------
+
+    def _suggest(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> Suggestion:
+        elicited = self._source.elicited_priors(study, space)
+        prior = pool_elicited_priors(elicited)
+        data = training_data_of(
+            study, space, trial=trial, failed_as_pending=not self._feasibility, use_pruned=self._pruned
+        )
+        feasibility = fit_feasibility(data, space) if self._feasibility else None
+        data = add_failed_as_pending(data, feasibility)
+        if data.n < self._n_startup(prior) or data.n == 0:
+            return self._from_design(study, trial, space, prior, feasibility)
+        latest = elicited[-1]
+        if latest.trial_number == trial.number and _is_new(latest.prior.mode(), data):
+            return self._from_latest_answer(study, space, latest.prior)
+        return self._engine.suggest(
+            space,
+            elicited,
+            data,
+            feasibility,
+            n=_n_evidence(study),
+            age=_age(study, elicited),
+            seed=self._seed(trial, "acquisition"),
+        )
 
     def _from_design(
         self,
@@ -383,7 +332,7 @@ class LLMPriorSampler(BaseSampler):
         """What a later question tells of the study so far; `None` while there is nothing to fit."""
         space = known_space(study, self._search_space)
         seed = self._seed(trial, "insights")
-        with isolated_torch(seed):
+        with isolated_torch():
             if space is None:
                 return None
             data = training_data_of(study, space, trial=trial, use_pruned=self._pruned)

@@ -5,6 +5,7 @@ The socket is closed by the options in `pyproject.toml`, but for this machine it
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from botorch.acquisition.multi_objective import logei
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+import llm_prior_bo
+
 # Two threads are slower than one as soon as anything else runs on the machine.
 torch.set_num_threads(1)
 
@@ -31,6 +34,13 @@ hypothesis.settings.register_profile("deterministic", derandomize=True, deadline
 hypothesis.settings.load_profile("deterministic")
 
 Open = Callable[[], BaseStorage]
+
+
+def pytest_report_header() -> str:
+    """Which package is tested, and what with."""
+    names = ("botorch", "gpytorch", "litellm", "numpy", "optuna", "pydantic", "scipy", "torch")
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in names)
+    return f"llm_prior_bo: {Path(llm_prior_bo.__file__).parent}, with {', '.join(versions)}"
 
 
 @pytest.fixture(params=["memory", "sqlite", "journal"])

@@ -15,12 +15,13 @@ import torch
 from llm_prior_bo import CategoricalBelief, Correlation, NumericBelief, PriorAnswer, Region
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import digits
 import quickstart
-import quickstart_seeds
 import report
+
+from benchmarks import quickstart_seeds
+from benchmarks.harness.runner import read_records
 
 DIVERGING = {**digits.USUAL_DEFAULTS, "optimizer": "sgd_momentum", "learning_rate": 1e12}
 
@@ -186,8 +187,17 @@ class TestSeeds:
         capsys.readouterr()
         quickstart_seeds.main(arguments)
         assert capsys.readouterr().out.count("seed ") == 2
-        assert len(quickstart_seeds.read_runs(path, n_trials=1)) == 4
-        assert quickstart_seeds.read_runs(path, n_trials=2) == {}
+        assert {(record["method"], record["seed"]) for record in read_records(path)} == {
+            ("random", 0),
+            ("tpe", 0),
+            ("random", 1),
+            ("tpe", 1),
+        }
+
+    def test_failed_runs_are_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(quickstart_seeds, "run_task", len)  # called with a task, it raises
+        with pytest.raises(RuntimeError, match=r"(?s)1 runs failed; run again to retry.*TypeError"):
+            quickstart_seeds.complete(tmp_path / "runs.jsonl", samplers=["random"], seeds=[0], n_trials=1)
 
     def test_wins(self, runs: list[report.Run]) -> None:
         table = quickstart_seeds.wins_table({("llm", 0): runs[0], ("tpe", 0): runs[1]}, n_trials=6)

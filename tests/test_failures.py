@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer, SearchSpace
 from llm_prior_bo.errors import ElicitationWarning, LLMPriorWarning, RepairedAnswerWarning
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
-from tests.elicitation.llm.test_client import FakeServer
+from tests.elicitation.llm.test_litellm_client import FakeServer
 
 SPACE = SearchSpace(
     {"lr": FloatDistribution(1e-4, 1.0, log=True), "act": CategoricalDistribution(["relu", "tanh", None])}

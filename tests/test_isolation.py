@@ -1,18 +1,31 @@
-"""Model code runs on one thread, in double precision, seeded, and leaves everything as it was."""
+"""Model code runs with settings of its own, and nothing that another thread could see is changed."""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from linear_operator.utils.warnings import NumericalWarning
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, build_prior
 from llm_prior_bo._isolation import isolated_torch
+
+SPACE: dict[str, BaseDistribution] = {
+    "lr": FloatDistribution(1e-4, 1.0, log=True),
+    "n": IntDistribution(1, 16),
+    "kind": CategoricalDistribution(["relu", "tanh"]),
+}
+ANSWER = PriorAnswer.by_hand(numeric={"lr": (1e-2, 1e-3, 1e-1), "n": (8, 4, 12)}, categorical={"kind": {"relu": 0.7}})
 
 
 @pytest.fixture(autouse=True)
@@ -24,81 +37,193 @@ def restored() -> Iterator[None]:
     torch.set_default_device(device)
 
 
-def test_inside() -> None:
-    torch.set_num_threads(2)
-    torch.set_default_dtype(torch.float16)
-    torch.set_default_device("meta")
-    with isolated_torch(0):
-        assert torch.get_num_threads() == 1
-        assert torch.zeros(1).dtype == torch.float64
-        assert torch.zeros(1).device.type == "cpu"
-    assert torch.get_num_threads() == 2
-    assert torch.get_default_dtype() == torch.float16
-    assert torch.zeros(1).device.type == "meta"
+def process_state() -> dict[str, Any]:
+    """What the whole process shares."""
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "generator": torch.get_rng_state().tolist(),
+        "numpy": repr(np.random.get_state()),  # noqa: NPY002 - the very state that must not move
+        "random": random.getstate(),
+        "filters": list(warnings.filters),
+        "environment": dict(os.environ),
+    }
 
 
-def test_the_seed_decides_and_the_global_state_does_not_move() -> None:
-    torch.manual_seed(123)
-    np.random.seed(123)  # noqa: NPY002 - the very state that must not move
-    random.seed(123)
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]  # noqa: NPY002
-    draws = []
-    for seed in (1, 1, 2):
-        with isolated_torch(seed):
-            draws.append(torch.rand(3).tolist())
-    assert draws[0] == draws[1] != draws[2]
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index]  # noqa: NPY002
-    assert random.getstate() == before[2]
+class Watch:
+    """Looks at the process from another thread, all the time."""
+
+    def __enter__(self) -> Watch:
+        self.before = process_state()
+        self.n_threads = torch.get_num_threads()
+        self.seen: list[dict[str, Any]] = []
+        self.threads_seen: set[int] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for state in self.seen:
+            assert {name: state[name] for name in state if state[name] != self.before[name]} == {}
+        assert self.threads_seen == {self.n_threads}
+        assert process_state() == self.before
+        assert torch.get_num_threads() == self.n_threads
+
+    def _look(self) -> None:
+        while not self._stop.is_set() or len(self.seen) < 3:
+            self.seen.append(process_state())
+            self.threads_seen.add(torch.get_num_threads())
+            time.sleep(0.001)
 
 
-def test_an_exception_restores_as_well() -> None:
-    torch.set_num_threads(2)
-    state, filters = torch.get_rng_state(), list(warnings.filters)
-    with pytest.raises(RuntimeError, match="tensor size"), isolated_torch(0):
-        torch.rand(3) @ torch.rand(4)
-    assert torch.get_num_threads() == 2
-    assert torch.equal(torch.get_rng_state(), state)
-    assert list(warnings.filters) == filters
+class TestSettings:
+    def test_inside_and_after(self) -> None:
+        torch.set_num_threads(2)
+        torch.set_default_device("meta")
+        with np.errstate(all="raise"), torch.inference_mode(), torch.autocast("cpu", enabled=True), isolated_torch():
+            assert torch.get_num_threads() == 1
+            assert torch.zeros(1).device.type == "cpu"
+            assert torch.is_grad_enabled()
+            assert not torch.is_inference_mode_enabled()
+            assert not torch.is_autocast_enabled("cpu")
+            assert np.exp(np.array([-1e6])) == 0.0
+        assert torch.get_num_threads() == 2
+        assert torch.zeros(1).device.type == "meta"
+
+    def test_an_exception_restores_as_well(self) -> None:
+        torch.set_num_threads(2)
+        before = process_state()
+        with pytest.raises(RuntimeError, match="tensor size"), isolated_torch():
+            torch.ones(3) @ torch.ones(4)
+        assert torch.get_num_threads() == 2
+        assert process_state() == before
+
+    def test_it_may_be_nested(self) -> None:
+        torch.set_num_threads(2)
+        with isolated_torch():
+            with isolated_torch():
+                assert torch.get_num_threads() == 1
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+
+    def test_numerical_remarks_stay_inside_and_other_warnings_do_not(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with isolated_torch():
+                warnings.warn("A not p.d., added jitter", NumericalWarning, stacklevel=1)
+            with pytest.raises(UserWarning, match="ours"), isolated_torch():
+                warnings.warn("ours", UserWarning, stacklevel=1)
+
+    def test_threads_do_not_wait_for_each_other(self) -> None:
+        both = threading.Barrier(2, timeout=60.0)  # passed only if both are inside at once
+
+        def work() -> None:
+            with isolated_torch():
+                both.wait()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        work()
+        thread.join()
+        assert not both.broken
 
 
-def test_numerical_remarks_stay_inside_and_other_warnings_do_not() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with isolated_torch(0):
-            warnings.warn("A not p.d., added jitter", NumericalWarning, stacklevel=1)
-        with pytest.raises(UserWarning, match="ours"), isolated_torch(0):
-            warnings.warn("ours", UserWarning, stacklevel=1)
+def objective(trial: optuna.Trial) -> float:
+    lr, n = trial.suggest_float("lr", 1e-4, 1.0, log=True), trial.suggest_int("n", 1, 16)
+    kind = trial.suggest_categorical("kind", ["relu", "tanh"])
+    return float((np.log10(lr) + 2.0) ** 2 + 0.02 * (n - 8) ** 2 + (kind == "tanh"))
 
 
-def test_it_may_be_nested() -> None:
-    with isolated_torch(0):
-        first = torch.rand(1)
-        with isolated_torch(5):
-            torch.rand(7)
-        second = torch.rand(1)
-    with isolated_torch(0):
-        assert torch.rand(2).tolist() == [first.item(), second.item()]
+def constrained(trial: optuna.Trial) -> float:
+    value = objective(trial)
+    trial.set_constraint("n", trial.params["n"] - 12.0)
+    return value
 
 
-def test_threads_take_turns() -> None:
-    draws: dict[int, list[float]] = {}
+def two(trial: optuna.Trial) -> tuple[float, float]:
+    value = objective(trial)
+    return value, float(trial.params["n"])
 
-    def work(seed: int) -> None:
-        for _ in range(20):
-            with isolated_torch(seed):
-                values = [torch.rand(1).item() for _ in range(20)]
-            assert draws.setdefault(seed, values) == values
 
-    failures: list[threading.ExceptHookArgs] = []
-    hook, threading.excepthook = threading.excepthook, failures.append
-    try:
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        threading.excepthook = hook
-    assert failures == []
-    assert len(draws) == 4
+def failing(trial: optuna.Trial) -> float:
+    value = objective(trial)
+    if trial.params["n"] > 12:
+        raise ValueError("too large")
+    return value
+
+
+def study_of(seed: int = 0, *, n_objectives: int = 1) -> optuna.Study:
+    prior = build_prior(ANSWER, SearchSpace(SPACE))
+    return optuna.create_study(
+        directions=["minimize"] * n_objectives, sampler=LLMPriorSampler(prior=prior, seed=seed, n_startup_trials=4)
+    )
+
+
+class TestStudies:
+    @pytest.mark.parametrize("run", [objective, constrained, two, failing], ids=lambda run: run.__name__)
+    def test_the_process_stays_as_it_was(self, run: Callable[[optuna.Trial], Any]) -> None:
+        study = study_of(n_objectives=2 if run is two else 1)
+        torch.set_num_threads(2)
+        warnings.simplefilter("default")  # as in a process whose warnings are no errors
+        warnings.filterwarnings("ignore", category=NumericalWarning)
+        with Watch():
+            for _ in range(9):  # not `optimize`, in which Optuna changes the filters itself
+                trial = study.ask()
+                try:
+                    study.tell(trial, run(trial))
+                except ValueError:
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+    @pytest.mark.parametrize("run", [constrained, two], ids=lambda run: run.__name__)
+    def test_remarks_end_no_study_whose_warnings_are_errors(self, run: Callable[[optuna.Trial], Any]) -> None:
+        stop = threading.Event()
+        other = threading.Thread(target=stop.wait)
+        other.start()
+        try:
+            study = study_of(n_objectives=2 if run is two else 1)
+            study.optimize(run, n_trials=12)
+        finally:
+            stop.set()
+            other.join()
+        assert len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) == 12
+
+    @pytest.mark.parametrize("run", [objective, constrained, two, failing], ids=lambda run: run.__name__)
+    def test_the_users_settings_change_no_suggestion(self, run: Callable[[optuna.Trial], Any]) -> None:
+        params: list[list[dict[str, Any]]] = []
+        for dtype in (torch.float64, torch.float32):
+            study = study_of(n_objectives=2 if run is two else 1)
+            torch.manual_seed(len(params))
+            torch.set_default_dtype(dtype)
+            torch.set_default_device("cpu" if dtype == torch.float64 else "meta")
+            with np.errstate(all="raise" if dtype == torch.float32 else "warn"):
+                study.optimize(run, n_trials=9, catch=ValueError)
+            params.append([trial.params for trial in study.trials])
+        space = SearchSpace(SPACE)
+        first, second = (space.encode(rows) for rows in params)
+        # BoTorch rounds the first of its base samples to the default dtype; nothing else may differ at all.
+        assert float(np.abs(first - second).max()) <= (1e-5 if run in (constrained, two) else 0.0)
+
+    @pytest.mark.parametrize("n_jobs", [1, 2, 8])
+    def test_objectives_compute_what_they_compute_with_any_sampler(self, n_jobs: int) -> None:
+        """In single precision, from the global generator's device and dtype, as training code does."""
+        torch.set_default_dtype(torch.float32)
+        dtypes = set()
+
+        def train(params: dict[str, Any]) -> float:
+            generator = torch.Generator().manual_seed(params["n"])
+            weights = torch.randn(16, params["n"], generator=generator)  # in the default dtype
+            loss = (torch.tanh(weights) * params["lr"]).square().mean()
+            dtypes.add(loss.dtype)
+            return float(loss)
+
+        def with_sampler(trial: optuna.Trial) -> float:
+            objective(trial)
+            return train(trial.params)
+
+        study = study_of()
+        study.optimize(with_sampler, n_trials=24, n_jobs=n_jobs)
+        assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 24
+        assert [trial.value for trial in study.trials] == [train(trial.params) for trial in study.trials]
+        assert dtypes == {torch.float32}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 import random
@@ -24,6 +25,7 @@ from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
 from optuna.trial import TrialState
 
 from llm_prior_bo import (
+    BlindedElicitor,
     BoundedLossDecay,
     ConstantDecay,
     Elicitation,
@@ -35,14 +37,16 @@ from llm_prior_bo import (
     PowerDecay,
     PriorAnswer,
     RecordingElicitor,
+    RefreshPolicy,
     Region,
     SearchSpace,
+    SpendingLimit,
     StudyContext,
     UniformPrior,
     build_prior,
 )
 from llm_prior_bo.acquisition.log_sum import LogSum, Term
-from llm_prior_bo.elicitation import FunctionClient
+from llm_prior_bo.elicitation import ElicitationSettings, FunctionClient
 from llm_prior_bo.errors import (
     ConfigurationError,
     ElicitationWarning,
@@ -746,6 +750,40 @@ class TestDefaults:
         assert source.questioner.elicitor._max_retries == 1
         assert source.election.patience >= 200.0  # both answers, each with its repetition
 
+    def test_every_option_of_a_model_arrives(self) -> None:
+        sampler = LLMPriorSampler(
+            "openai/x",
+            api_base="http://localhost:8000/v1",
+            api_key="none",
+            temperature=0.3,
+            timeout=30,
+            max_retries=3,
+            max_context_trials=7,
+            interval_coverage=0.6,
+            budget_tokens=1000,
+        )
+        source: Any = sampler._source
+        elicitor = source.questioner.elicitor
+        assert elicitor.settings == ElicitationSettings(max_context_trials=7, interval_coverage=0.6)
+        assert elicitor.limit == SpendingLimit(budget_tokens=1000)
+        assert elicitor._client._options == {"api_base": "http://localhost:8000/v1", "api_key": "none"}
+
+    def test_settings_come_with_the_elicitor(self) -> None:
+        blinded: Any = LLMPriorSampler("gpt-4o", blinded=True, n_answers=3, timeout=100.0)._source
+        assert isinstance(blinded.questioner.elicitor, BlindedElicitor)
+        assert blinded.cache.n_answers == 3
+        assert blinded.election.patience == blinded.questioner.elicitor.longest_seconds * 3 > 1200.0
+        wide: Any = LLMPriorSampler(elicitor=FixedElicitor(BELIEF, interval_coverage=0.2), search_space=SPACE)._source
+        study = optuna.create_study()
+        save_elicitation(study, Elicitation(BELIEF))
+        expected = build_prior(BELIEF, SPACE, interval_coverage=0.2)
+        point = torch.rand(2, dtype=torch.float64)
+        assert torch.equal(wide.current(study, SPACE).log_prob(point), expected.log_prob(point))
+
+    def test_at_most_fourteen_arguments_of_its_own(self) -> None:
+        parameters = inspect.signature(LLMPriorSampler).parameters
+        assert len(parameters) - 1 <= 15  # one of them, prior_mean, is about to go
+
     def test_litellm_is_not_imported_before_something_is_asked(self) -> None:
         script = """
             import sys
@@ -777,13 +815,35 @@ class TestBadInput:
             ({"prior": PRIOR, "independent_sampler": "random"}, r"independent_sampler to be an Optuna sampler"),
             ({"prior": PRIOR, "decay": "linear"}, r"Expected a decay schedule, got 'linear'; give PowerDecay"),
             ({"prior": PRIOR, "decay": PowerDecay}, r"got the class PowerDecay"),
-            ({"prior": PRIOR, "budget_usd": -1.0}, r"budget_usd >= 0, got -1.0"),
-            ({"prior": PRIOR, "budget_usd": float("nan")}, r"budget_usd >= 0, got nan"),
-            ({"prior": PRIOR, "budget_usd": "5"}, r"budget_usd >= 0, got '5'"),
+            ({"model": "gpt-4o", "budget_usd": -1.0}, r"budget_usd >= 0, got -1.0"),
+            ({"model": "gpt-4o", "budget_usd": float("nan")}, r"budget_usd >= 0, got nan"),
+            ({"model": "gpt-4o", "budget_usd": "5"}, r"budget_usd >= 0, got '5'"),
+            ({"model": FixedElicitor(BELIEF)}, r"model to be the name .*; pass it as elicitor=\.$"),
+            ({"model": PRIOR}, r"model to be the name .*; pass it as prior=\.$"),
+            ({"model": BELIEF}, r"model to be the name .*; pass it as elicitor=FixedElicitor\(\.\.\.\)\.$"),
+            ({"model": BELIEF.model_dump()}, r"pass an answer as elicitor=FixedElicitor\(\.\.\.\), a search space as"),
+            ({"model": SPACE}, r"pass it as search_space="),
+            ({"model": dict(SPACE.distributions)}, r"pass it as search_space="),
+            ({"model": Path("answer.json")}, r"pass it as elicitor=FixedElicitor\(\.\.\.\)"),
+            ({"prior": PRIOR, "budget_usd": 1.0}, r"budget_usd= together with model=, got it beside prior=; nobody"),
+            (
+                {"prior": PRIOR, "refresh": RefreshPolicy()},
+                r"refresh= together with model= or elicitor=, got it beside",
+            ),
+            (
+                {"elicitor": FixedElicitor(BELIEF), "temperature": 0.3, "n_answers": 2},
+                r"temperature=, n_answers= together with model=, got them beside elicitor=; .*LLMElicitor\(model, ",
+            ),
+            ({"model": "gpt-4o", "temprature": 0.3}, r"got temprature=\. Did you mean temperature="),
+            ({"model": "gpt-4o", "n_start_up_trials": 3}, r"Did you mean n_startup_trials="),
+            ({"model": "gpt-4o", "logit_bias": {}}, r"elicitor=LLMElicitor\(model, logit_bias=\.\.\.\)"),
+            ({"model": "gpt-4o", "outside_share": 0.2}, r"Expected uniform_startup_fraction=, got outside_share="),
+            ({"elicitation": FixedElicitor(BELIEF)}, r"Expected elicitor=, got elicitation="),
+            ({"model": "gpt-4o", "blinded": "yes"}, r"blinded to be True or False, got 'yes'"),
             ({"prior": PRIOR, "n_startup_trials": -1}, r"n_startup_trials to be a whole number >= 0, got -1"),
             ({"prior": PRIOR, "n_startup_trials": 2.5}, r"n_startup_trials to be a whole number >= 0, got 2.5"),
-            ({"prior": PRIOR, "n_answers": 0}, r"n_answers to be a whole number >= 1, got 0"),
-            ({"prior": PRIOR, "max_context_trials": -1}, r"max_context_trials to be a whole number >= 0"),
+            ({"model": "gpt-4o", "n_answers": 0}, r"n_answers to be a whole number >= 1, got 0"),
+            ({"model": "gpt-4o", "max_context_trials": -1}, r"max_context_trials to be a whole number >= 0"),
             ({"model": "gpt-4o", "max_retries": -1}, r"max_retries to be a whole number >= 0"),
             ({"model": "gpt-4o", "timeout": 0}, r"timeout > 0"),
             ({"model": "gpt-4o", "temperature": -0.1}, r"temperature >= 0, got -0.1"),

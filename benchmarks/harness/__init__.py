@@ -12,7 +12,7 @@ from benchmarks.harness.methods import METHODS, PRIOR_FREE, Method, get_method
 from benchmarks.harness.priors import PRIOR_KINDS, make_prior
 from benchmarks.harness.problems import PROBLEMS, Problem, get_problem
 from benchmarks.harness.report import draw, markdown_table
-from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
 from benchmarks.harness.study import make_tasks, run_study
 from benchmarks.harness.summary import (
     Comparison,
@@ -41,6 +41,7 @@ __all__ = [
     "Task",
     "TrustRow",
     "draw",
+    "finished",
     "get_method",
     "get_problem",
     "make_prior",

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.arguments import add_run_options, new_parser, parse_seeds, positive
 from benchmarks.harness.methods import METHODS
 from benchmarks.harness.priors import PRIOR_KINDS
 from benchmarks.harness.problems import PROBLEMS
@@ -36,11 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.harness",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(__doc__, prog="python -m benchmarks.harness")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the studies that are missing in a file of results")
     for option, names in {"problems": PROBLEMS, "priors": PRIOR_KINDS, "methods": METHODS}.items():
@@ -51,43 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--seeds", type=parse_seeds, default=parse_seeds("0-10"), help="e.g. 0-10 or 0,3,7-9 (default: 0-10)"
     )
-    run.add_argument("--trials", type=_positive, default=50, help="trials of each study (default: 50)")
-    run.add_argument("--workers", type=_positive, default=1, help="studies at a time (default: 1)")
-    run.add_argument("--out", type=Path, required=True, help="file of results, JSON lines; continued if it exists")
+    add_run_options(run, trials=50)
     report = commands.add_parser("report", help="print tables of a file of results")
     report.add_argument("results", type=Path, help="file of results")
-    report.add_argument("--at", type=_positive, nargs="+", default=[10, 20, 50], help="after how many trials")
+    report.add_argument("--at", type=positive, nargs="+", default=[10, 20, 50], help="after how many trials")
     report.add_argument("--reference", default="no-prior", help="method to compare with (default: no-prior)")
-    report.add_argument("--trials", type=_positive, help="only studies of this length")
+    report.add_argument("--trials", type=positive, help="only studies of this length")
     report.add_argument("--figure", type=Path, help="draw the curves of regret into this file")
     return parser
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds from a list of numbers and inclusive ranges, such as `0-10` or `0,3,7-9`.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is none.
-    """
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        try:
-            numbers = range(int(first), int(last or first) + 1)
-        except ValueError:
-            numbers = range(0)
-        if not numbers:
-            raise argparse.ArgumentTypeError(
-                f"Expected numbers and rising ranges such as 0-10 or 0,3,7-9, got {text!r}."
-            )
-        seeds.update(dict.fromkeys(numbers))
-    return list(seeds)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"Expected a whole number of at least 1, got {text!r}.")
-    return int(text)
 
 
 def _listed(names: Mapping[str, Any]) -> str:
@@ -118,10 +86,11 @@ def _report(options: argparse.Namespace) -> int:
     every = read_records(options.results)
     records = [record for record in every if options.trials in (None, record["n_trials"])]
     failed = [record for record in records if record["error"] is not None]
-    print(markdown_table(summarize(records, at=options.at, reference=options.reference)))
+    rows = summarize(records, at=options.at, reference=options.reference)
+    print(markdown_table([row.cells() for row in rows]))
     trust = trust_table(records)
     if trust:
-        print("\n" + markdown_table(trust))
+        print("\n" + markdown_table([row.cells() for row in trust]))
     if failed:
         print(f"\n{len(failed)} failed studies are left out.")
     if options.figure is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.harness.summary import SummaryRow, TrustRow, group_by_seed
+from benchmarks.harness.summary import group_by_seed
 from llm_prior_bo.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,12 +21,21 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 """Told apart by the colour-blind; methods beyond them are drawn dashed."""
 
 
-def markdown_table(rows: Sequence[SummaryRow | TrustRow]) -> str:
-    """Rows as a Markdown table; a cell that a row does not have stays empty."""
-    cells = [row.cells() for row in rows]
-    titles = list(dict.fromkeys(title for row in cells for title in row))
-    lines = [titles, ["---"] * len(titles), *([row.get(title, "") for title in titles] for row in cells)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) if rows else ""
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows, as texts by title of their column, as a Markdown table; a cell that a row does not have stays empty."""
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    lines = [*markdown_head(titles), *(markdown_row([row.get(title, "") for title in titles]) for row in rows)]
+    return "\n".join(lines) if rows else ""
+
+
+def markdown_head(titles: Sequence[str]) -> list[str]:
+    """The first two lines of a table, for tables that are printed as their rows come."""
+    return [markdown_row(titles), markdown_row(["---"] * len(titles))]
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import threading
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -125,6 +125,11 @@ def read_records(path: Path) -> list[Record]:
     return list(records.values())
 
 
+def finished(records: Iterable[Record]) -> list[Record]:
+    """The records without an error."""
+    return [record for record in records if record["error"] is None]
+
+
 def _parsed(line: str) -> Record | None:
     try:
         record = json.loads(line)
@@ -173,10 +178,10 @@ def _line(execute: Execute, task: Task) -> str:
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this worker when the run is killed: it would go on with its task, and then wait for the next for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

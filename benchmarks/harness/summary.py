@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import bootstrap
 
 from benchmarks.harness.methods import PRIOR_FREE
 from llm_prior_bo.errors import ConfigurationError
@@ -37,8 +38,10 @@ class Quartiles:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Quartiles:
-        """Quartiles of at least one value, by linear interpolation."""
-        return cls(*np.quantile(values, [0.25, 0.5, 0.75]).tolist())
+        """Quartiles of at least one value: interpolated, but next to an infinite value, where there is no middle."""
+        sample = np.asarray(values, dtype=np.float64)
+        quantiles = np.quantile(sample, [0.25, 0.5, 0.75], method="linear" if np.isfinite(sample).all() else "higher")
+        return cls(*quantiles.tolist())
 
     def text(self, spec: str) -> str:
         """Median and quartiles, `median (low .. high)`, each written by a format specification, e.g. `".2f"`."""
@@ -212,10 +215,18 @@ def paired_bootstrap(
     if len(a) != len(b) or len(a) == 0:
         raise ConfigurationError(f"Expected as many numbers in a as in b, at least one, got {len(a)} and {len(b)}.")
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    rows = np.random.default_rng(seed).integers(len(differences), size=(n_resamples, len(differences)))
-    tail = (1.0 - _COVERAGE) / 2.0
-    low, high = np.quantile(differences[rows].mean(axis=1), [tail, 1.0 - tail]).tolist()
-    return MeanDifference(float(differences.mean()), low, high)
+    mean = float(differences.mean())
+    if np.ptp(differences) == 0.0:  # one pair, or all alike: SciPy refuses the one and has no interval for the other
+        return MeanDifference(mean, mean, mean)
+    interval = bootstrap(
+        (differences,),
+        np.mean,
+        n_resamples=n_resamples,
+        confidence_level=_COVERAGE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return MeanDifference(mean, float(interval.low), float(interval.high))
 
 
 def with_shared_baselines(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ the others evaluate densities, draws of a surrogate and Bayes factors of given p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from matplotlib.figure import Figure
 from optuna.distributions import FloatDistribution
 from style import BLUE, GREEN, GREY, ORANGE, PINK, draw_named, headline, save
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.harness.priors import UNIFORM_WEIGHT, WIDE, make_prior
 from benchmarks.harness.problems import Problem, get_problem

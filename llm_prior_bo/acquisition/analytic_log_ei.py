@@ -41,7 +41,7 @@ class AnalyticLogEI(LogExpectedImprovement):
     """
 
     def __init__(self, model: SingleTaskGP, best_f: float, *, pending: FloatArray | None = None, seed: int = 0) -> None:
-        super().__init__(model, best_f)
+        super().__init__(model, torch.tensor(best_f, dtype=torch.float64))
         p = 0 if pending is None else len(pending)
         normals = draw_sobol_normal_samples(p, N_OUTCOMES, dtype=torch.float64, seed=seed).numpy().T if p else None
         self._posterior = ExactPosterior(model, pending=pending, normals=normals)

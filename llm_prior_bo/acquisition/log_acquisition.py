@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -19,11 +18,15 @@ from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from torch import Tensor
 
 from llm_prior_bo._fast_path import is_fast
+from llm_prior_bo._isolation import without_remarks
 from llm_prior_bo.acquisition.analytic_log_ei import AnalyticLogEI
 from llm_prior_bo.models.exact_gp import supports
+from llm_prior_bo.models.optimum_posterior import optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate
 
 N_MC_SAMPLES = 128
+N_PRUNING_DRAWS = 512
+"""Draws of the surrogate in which a training point must be best at least once to count as one to improve on."""
 MAX_PENDING = 32
 """Pending points that are integrated over by Monte Carlo; of more, the others count as evaluated with what is expected
 there, or the cost of a suggestion would grow fast with the number of workers."""
@@ -48,9 +51,9 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
     """
     m, c = surrogate.n_objectives, surrogate.constraints.shape[-1]
     if m == 1 and c == 0 and is_fast() and isinstance(surrogate.model, SingleTaskGP) and supports(surrogate.model):
-        return AnalyticLogEI(surrogate.model, best_f=_best_value(surrogate), pending=pending.numpy(), seed=seed)
+        return AnalyticLogEI(surrogate.model, best_f=float(surrogate.Y.max()), pending=pending.numpy(), seed=seed)
     if m == 1 and c == 0 and len(pending) == 0:
-        return LogExpectedImprovement(surrogate.model, best_f=_best_value(surrogate))
+        return LogExpectedImprovement(surrogate.model, best_f=surrogate.Y.max())  # a tensor, for its dtype
     if len(pending) > MAX_PENDING:
         surrogate, pending = surrogate.kriging_believer(pending[MAX_PENDING:]), pending[:MAX_PENDING]
     sampler = SobolQMCNormalSampler(torch.Size([N_MC_SAMPLES]), seed=seed)
@@ -59,36 +62,48 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
         return qLogProbabilityOfFeasibility(
             surrogate.model, constraints, sampler=sampler, X_pending=pending if len(pending) else None
         )
+    # BoTorch's own pruning draws from PyTorch's global generator.
+    baseline = _plausible_optima(surrogate, seed)
     if m == 1:
-        with warnings.catch_warnings():
-            # Points that are feasible only just may all be infeasible in one of the samples.
-            warnings.filterwarnings("ignore", "When all training points are infeasible")
-            return qLogNoisyExpectedImprovement(
+        # Points that are feasible only just may all be infeasible in one of the samples, which BoTorch remarks on.
+        return without_remarks(
+            lambda: qLogNoisyExpectedImprovement(
                 surrogate.model,
-                X_baseline=surrogate.X,
+                X_baseline=baseline,
                 sampler=sampler,
                 objective=GenericMCObjective(_first_output),
                 X_pending=pending if len(pending) else None,
                 constraints=constraints,
+                prune_baseline=False,
             )
+        )
     return qLogNoisyExpectedHypervolumeImprovement(
         surrogate.model,
         ref_point=_reference_point(surrogate),
-        X_baseline=surrogate.X,
+        X_baseline=baseline,
         sampler=sampler,
         objective=IdentityMCMultiOutputObjective(outcomes=list(range(m)), num_outcomes=m + c),
         X_pending=pending if len(pending) else None,
         constraints=constraints,
-        prune_baseline=True,
+        prune_baseline=False,
     )
+
+
+def _plausible_optima(surrogate: Surrogate, seed: int) -> Tensor:
+    """The training points that are an optimum, or on the front, in some draw of the surrogate, at least one.
+
+    The others cannot be what a new point has to improve on, and each costs time in every evaluation.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    n_constraints = surrogate.constraints.shape[-1]
+    posterior = optimum_posterior(
+        surrogate.model, surrogate.X, n_draws=N_PRUNING_DRAWS, generator=generator, n_constraints=n_constraints
+    )
+    return surrogate.X[posterior.probabilities > 0.0]
 
 
 def _first_output(samples: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001 - BoTorch's signature
     return samples[..., 0]
-
-
-def _best_value(surrogate: Surrogate) -> float:
-    return float(surrogate.Y.max())
 
 
 def _constraint_callables(m: int, c: int) -> list[Callable[[Tensor], Tensor]] | None:

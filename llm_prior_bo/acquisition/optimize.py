@@ -20,6 +20,7 @@ from torch.quasirandom import SobolEngine
 
 from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo.acquisition.log_sum import acquisition_and_gradient
+from llm_prior_bo.priors.base import sobol_points
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
 N_SOBOL = 512
@@ -118,8 +119,7 @@ def _sobol(space: SearchSpace, rng: np.random.Generator) -> FloatArray:
     if len(space) > SobolEngine.MAXDIM:
         unit = rng.random((N_SOBOL, len(space)))
     else:
-        engine = SobolEngine(len(space), scramble=True, seed=int(rng.integers(2**31)))
-        unit = engine.draw(N_SOBOL, dtype=torch.float64).numpy()
+        unit = sobol_points(N_SOBOL, len(space), seed=int(rng.integers(2**31))).numpy()
     for j in space.categorical_dims:
         unit[:, j] = np.floor(unit[:, j] * (space.bounds[1, j] + 1.0))
     return unit

@@ -31,7 +31,7 @@ from llm_prior_bo.calibration.scoring import (
     fit_coverage,
     score_answer,
 )
-from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, SearchSpaceError
 from llm_prior_bo.study.answer_records import load_elicitations
 

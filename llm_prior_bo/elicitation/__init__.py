@@ -18,25 +18,21 @@ from llm_prior_bo.elicitation.answer.schema import (
     portable_schema,
 )
 from llm_prior_bo.elicitation.blinding import BlindedElicitor, Blinding, blind
-from llm_prior_bo.elicitation.elicitor import (
-    BudgetedElicitor,
-    Elicitation,
-    Elicitor,
-    FixedElicitor,
-    LLMElicitor,
-    UnansweredError,
-)
+from llm_prior_bo.elicitation.elicitor import BudgetedElicitor, Elicitor
+from llm_prior_bo.elicitation.fixed import FixedElicitor
 from llm_prior_bo.elicitation.llm.client import (
     Completion,
     CompletionError,
     FunctionClient,
     LenientClient,
-    LiteLLMClient,
     LLMClient,
 )
+from llm_prior_bo.elicitation.llm.litellm_client import LiteLLMClient
 from llm_prior_bo.elicitation.llm.messages import Message, Messages
 from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.elicitation.llm.spending import SpendingError, SpendingLimit, Usage
+from llm_prior_bo.elicitation.llm_elicitor import LLMElicitor, UnansweredError
+from llm_prior_bo.elicitation.options import LLMOptions
 from llm_prior_bo.elicitation.prompt.context import StudyContext, TrialSummary
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RegionReport, StudyInsights
 from llm_prior_bo.elicitation.prompt.render import (
@@ -45,7 +41,9 @@ from llm_prior_bo.elicitation.prompt.render import (
     render_prompt,
     shown_context,
 )
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.elicitation.replay import Exchange, RecordingElicitor, ReplayElicitor
+from llm_prior_bo.elicitation.settings import ElicitationSettings, settings_of
 
 __all__ = [
     "PROMPT_VERSION",
@@ -57,12 +55,14 @@ __all__ = [
     "CompletionError",
     "Correlation",
     "Elicitation",
+    "ElicitationSettings",
     "Elicitor",
     "Exchange",
     "FixedElicitor",
     "FunctionClient",
     "LLMClient",
     "LLMElicitor",
+    "LLMOptions",
     "LenientClient",
     "LiteLLMClient",
     "Message",
@@ -90,6 +90,7 @@ __all__ = [
     "printable",
     "prompt_hash",
     "render_prompt",
+    "settings_of",
     "shown_context",
     "validate_answer",
 ]

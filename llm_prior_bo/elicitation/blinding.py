@@ -16,10 +16,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts
 from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, PriorAnswer
-from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, Usage, elicit_within, limit_of
-from llm_prior_bo.elicitation.llm.spending import SpendingLimit
+from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
 from llm_prior_bo.elicitation.prompt.context import STUDY_ATTRIBUTES, StudyContext, TrialSummary
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, ParameterSummary, StudyInsights
+from llm_prior_bo.elicitation.record import Elicitation
+from llm_prior_bo.elicitation.settings import ElicitationSettings, settings_of
 
 _PARAMETER = re.compile(r"'(p\d+)'")
 _CHOICE = re.compile(r"'(c\d+)'")
@@ -87,6 +89,16 @@ class BlindedElicitor:
     def limit(self) -> SpendingLimit | None:
         """The hard limits of the one who answers, `None` if there are none."""
         return limit_of(self._elicitor)
+
+    @property
+    def settings(self) -> ElicitationSettings:
+        """Those of the one who answers."""
+        return settings_of(self._elicitor)
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long one answer may take at most: as long as that of the one who answers."""
+        return longest_seconds_of(self._elicitor)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on without names and translate the answer.

@@ -22,19 +22,14 @@ from pydantic import TypeAdapter, ValidationError
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
 from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
 from llm_prior_bo.elicitation.answer.schema import describe_validation_error
-from llm_prior_bo.elicitation.elicitor import (
-    MAX_RAW_CHARACTERS,
-    Elicitation,
-    Elicitor,
-    Usage,
-    elicit_within,
-    limit_of,
-    read_text_file,
-)
+from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of
+from llm_prior_bo.elicitation.files import read_text_file
 from llm_prior_bo.elicitation.llm.messages import Message
-from llm_prior_bo.elicitation.llm.spending import SpendingLimit
-from llm_prior_bo.elicitation.prompt.context import StudyContext
+from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
+from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
 from llm_prior_bo.elicitation.prompt.render import PROMPT_VERSION, prompt_hash, render_prompt, shown_context
+from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation
+from llm_prior_bo.elicitation.settings import ElicitationSettings, settings_of
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
 from llm_prior_bo.space import SearchSpace
 
@@ -101,12 +96,26 @@ class ReplayElicitor:
     Args:
         path: The recording.
         strict: Refuse every exchange whose prompt is not the same.
+        n_answers: See `ElicitationSettings`, as the next three: as they were when the answers were recorded.
+        max_context_trials: How many of the study's trials a question may show.
+        max_prompt_tokens: Size that a question is shortened to if it is longer.
+        interval_coverage: Probability with which a stated 80 % interval holds the optimum's value.
 
     Raises:
-        ConfigurationError: If the file cannot be read or is not a recording.
+        ConfigurationError: If the file cannot be read or is not a recording, or a setting is out of range.
     """
 
-    def __init__(self, path: str | Path, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        strict: bool = False,
+        n_answers: int = 1,
+        max_context_trials: int = 10,
+        max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
+        interval_coverage: float = 0.5,
+    ) -> None:
+        self.settings = ElicitationSettings(n_answers, max_context_trials, max_prompt_tokens, interval_coverage)
         self.path = Path(path)
         self._exchanges = read_exchanges(self.path)
         self._strict = strict
@@ -227,6 +236,16 @@ class RecordingElicitor:
     def limit(self) -> SpendingLimit | None:
         """The hard limits of the one who answers, `None` if there are none."""
         return limit_of(self._elicitor)
+
+    @property
+    def settings(self) -> ElicitationSettings:
+        """Those of the one who answers."""
+        return settings_of(self._elicitor)
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long one answer may take at most: as long as that of the one who answers."""
+        return longest_seconds_of(self._elicitor)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on and record the answer."""

@@ -16,11 +16,11 @@ from botorch.models.gp_regression import SingleTaskGP
 from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ZeroMean
-from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from llm_prior_bo._gradients import product
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.models.cholesky import safe_cholesky
 from llm_prior_bo.models.input_encoding import InputEncoding
 from llm_prior_bo.models.matern import matern, matern_and_slope, squared_distances
 from llm_prior_bo.space import FloatArray
@@ -79,7 +79,7 @@ class ExactPosterior:
             noise = np.concatenate([noise, np.full(len(pending), _NUGGET * self._scale)])
         covariance = matern(squared_distances(training, training), self._scale)
         covariance.flat[:: len(covariance) + 1] += noise
-        root = psd_safe_cholesky(torch.from_numpy(covariance))
+        root = safe_cholesky(torch.from_numpy(covariance))
         inverse_root = torch.linalg.solve_triangular(root, torch.eye(len(root), dtype=root.dtype), upper=False)
         self._training: FloatArray = training
         self._inverse_root: FloatArray = inverse_root.numpy()
@@ -148,7 +148,7 @@ def training_root(model: SingleTaskGP) -> Tensor:
     """
     X = model.train_inputs[0]  # transformed: the model is in evaluation mode
     covariance = dense_covariance(model.covar_module, X)
-    root: Tensor = psd_safe_cholesky(covariance + model.likelihood.noise * torch.eye(len(X), dtype=X.dtype))
+    root: Tensor = safe_cholesky(covariance + model.likelihood.noise * torch.eye(len(X), dtype=X.dtype))
     return root
 
 

@@ -25,8 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 from botorch.models.gp_regression import SingleTaskGP
-from gpytorch.constraints import GreaterThan
-from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ZeroMean
 from gpytorch.priors import GammaPrior
 from scipy.special import log_ndtr
@@ -38,7 +36,7 @@ from llm_prior_bo.models.conditional_parameters import infer_conditions
 from llm_prior_bo.models.data import MAX_UNSUCCESSFUL_PENDING, TrainingData
 from llm_prior_bo.models.exact_gp import ExactPosterior, Marginals, training_root
 from llm_prior_bo.models.input_encoding import InputEncoding
-from llm_prior_bo.models.surrogate import fit_process, mixed_kernel
+from llm_prior_bo.models.surrogate import double, fit_process, gaussian_likelihood, mixed_kernel
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import FloatArray, SearchSpace
 
@@ -137,7 +135,7 @@ def fit_feasibility(data: TrainingData, space: SearchSpace) -> FeasibilityModel 
     n = n_worked + n_failed
     base_rate = (n_worked + 1) / (n + 2)  # Laplace's rule: no rate is 0 or 1
     mean, scale = 2.0 * base_rate - 1.0, 2.0 * math.sqrt(base_rate * (1.0 - base_rate))
-    labels = torch.cat([torch.ones(n_worked), -torch.ones(n_failed)]).to(data.X)
+    labels = torch.cat([data.X.new_ones(n_worked), -data.X.new_ones(n_failed)])
     model = _process(torch.cat([worked, data.failed]), (labels - mean) / scale, data, space)
     if n_worked:
         fit_process(model)
@@ -196,7 +194,7 @@ def resample_by_success_probability(
     draws = prior.sample(N_REDRAWS, generator=generator)
     p = feasibility.probability(draws)
     keep = feasibility.probability(x) / p.max()
-    if float(torch.rand((), generator=generator)) < float(keep):
+    if float(torch.rand((), generator=generator, dtype=torch.float64)) < float(keep):
         return x
     return draws[int(torch.multinomial(p, 1, generator=generator))]
 
@@ -209,11 +207,10 @@ def _process(X: Tensor, z: Tensor, data: TrainingData, space: SearchSpace) -> Si
     """
     encoding = InputEncoding.of(space, () if data.active is None else infer_conditions(data.X, data.active, space))
     width = len(space) if encoding is None else encoding.width
-    noise = GreaterThan(1e-2, transform=None, initial_value=0.3)
     return SingleTaskGP(
         X,
         z.unsqueeze(-1),
-        likelihood=GaussianLikelihood(noise_prior=GammaPrior(2.0, 2.0), noise_constraint=noise),
+        likelihood=gaussian_likelihood(noise_prior=GammaPrior(double(2.0), double(2.0)), least=1e-2, initial=0.3),
         covar_module=mixed_kernel(width),
         mean_module=ZeroMean(),
         outcome_transform=None,

@@ -19,11 +19,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from botorch.models.gp_regression import SingleTaskGP
-from linear_operator.utils.cholesky import psd_safe_cholesky
 from linear_operator.utils.errors import NotPSDError
 from scipy.optimize import minimize
 
 from llm_prior_bo._gradients import product
+from llm_prior_bo.models.cholesky import safe_cholesky
 from llm_prior_bo.models.matern import matern_and_slope, squared_distances
 from llm_prior_bo.models.subset import even_rows
 from llm_prior_bo.space import FloatArray
@@ -72,7 +72,7 @@ class LogPosterior:
         covariance, slope = matern_and_slope(squared_distances(points, points), scale)
         n = len(points)
         covariance.flat[:: n + 1] += noise
-        root = psd_safe_cholesky(torch.from_numpy(covariance))
+        root = safe_cholesky(torch.from_numpy(covariance))
         inverse = torch.cholesky_inverse(root).numpy()
         alpha = inverse @ self.residual
         fit = float(self.residual @ alpha)

@@ -8,9 +8,8 @@ and Walter, J. Global Optimization 44, 2009; Hennig and Schuler, JMLR 13, 2012.)
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import gpytorch
 import numpy as np
@@ -18,16 +17,17 @@ import torch
 from botorch.models.gp_regression import SingleTaskGP
 from botorch.models.model import Model
 from botorch.models.model_list_gp_regression import ModelListGP
+from botorch.sampling.get_sampler import get_sampler
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.models import ExactGP
-from linear_operator.utils.cholesky import psd_safe_cholesky
-from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from llm_prior_bo._fast_path import is_fast
+from llm_prior_bo._isolation import without_remarks
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.models.cholesky import safe_cholesky
 from llm_prior_bo.models.exact_gp import dense_covariance
 
 _NUGGET = 1e-8
@@ -140,8 +140,8 @@ def _matheron_draws(model: SingleTaskGP, X: Tensor, n_draws: int, generator: tor
     training_covariance, cross = covariance[c:, c:].clone(), covariance[:c, c:].clone()
     covariance.diagonal().add_(_NUGGET * float(covariance.diagonal().mean()))
     training_covariance.diagonal().add_(noise)
-    root = psd_safe_cholesky(covariance).float()
-    gain = torch.cholesky_solve(cross.T, psd_safe_cholesky(training_covariance))  # n x c
+    root = safe_cholesky(covariance).float()
+    gain = torch.cholesky_solve(cross.T, safe_cholesky(training_covariance))  # n x c
     # Single precision is enough for the draws and takes half the time: it is as if the data had a little more noise.
     of_candidates, of_data, of_noise = (
         torch.randn(size, n_draws, generator=generator, dtype=torch.float32).T for size in (c, n, n)
@@ -155,10 +155,13 @@ def _matheron_draws(model: SingleTaskGP, X: Tensor, n_draws: int, generator: tor
 def _sampled(model: Model, X: Tensor, n_draws: int, seed: int) -> Tensor:
     """Draws of any model; those of an ensemble's members count alike, `(n_draws * members) x c x outputs`."""
     model.eval()
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NumericalWarning)  # of the jitter that coinciding candidates need
-        torch.manual_seed(seed)
-        draws = model.posterior(X).rsample(torch.Size([n_draws])).double()
+
+    def sample() -> Tensor:
+        posterior: Any = model.posterior(X)
+        draws: Tensor = get_sampler(posterior, torch.Size([n_draws]), seed=seed)(posterior)
+        return draws.double()
+
+    draws = without_remarks(sample)  # candidates may coincide
     return draws.reshape(-1, *draws.shape[-2:])
 
 

@@ -43,7 +43,7 @@ def scale_constraint(c: Tensor) -> Tensor:
         Scaled values, `n`.
     """
     finite = c[c.isfinite()]
-    spread = finite.abs().quantile(0.75) if len(finite) else torch.tensor(0.0)
+    spread = finite.abs().quantile(0.75) if len(finite) else c.new_tensor(0.0)
     return torch.nan_to_num(c / spread.clamp_min(_TINY), nan=5.0).clamp(-5.0, 5.0)
 
 

@@ -169,16 +169,21 @@ def mixed_kernel(width: int) -> ScaleKernel:
     Performs Great in High Dimensions", ICML 2024), but is much narrower than theirs, which is BoTorch's default: with
     that, single columns collapsed to a length scale of 0.03 within 20 trials.
     """
-    lengthscale_prior = LogNormalPrior(loc=0.35 + 0.5 * math.log(width / 6.0), scale=0.7)
+    lengthscale_prior = LogNormalPrior(double(0.35 + 0.5 * math.log(width / 6.0)), double(0.7))
     base = MaternKernel(
         nu=2.5,
         ard_num_dims=width,
         lengthscale_prior=lengthscale_prior,
-        lengthscale_constraint=GreaterThan(0.025, transform=None, initial_value=lengthscale_prior.mode),
+        lengthscale_constraint=at_least(0.025),
     )
-    positive = GreaterThan(1e-3, transform=None, initial_value=1.0)
     scaled = ScaledMatern if is_fast() else ScaleKernel
-    return scaled(base, outputscale_prior=GammaPrior(2.0, 1.0), outputscale_constraint=positive)
+    kernel = scaled(
+        base, outputscale_prior=GammaPrior(double(2.0), double(1.0)), outputscale_constraint=at_least(1e-3)
+    ).double()
+    # Set once the parameters are in double precision, whatever the default dtype was when they were made.
+    kernel.base_kernel.lengthscale = lengthscale_prior.mode
+    kernel.outputscale = double(1.0)
+    return kernel
 
 
 def _mean() -> Mean:
@@ -192,8 +197,26 @@ def _mean() -> Mean:
 
 def _likelihood() -> GaussianLikelihood:
     """Noise that may vanish: many objectives are deterministic, and late improvements are small beside a floor."""
-    positive = GreaterThan(1e-6, transform=None, initial_value=0.01)
-    return GaussianLikelihood(noise_prior=GammaPrior(1.1, 30.0), noise_constraint=positive)
+    return gaussian_likelihood(noise_prior=GammaPrior(double(1.1), double(30.0)), least=1e-6, initial=0.01)
+
+
+def gaussian_likelihood(*, noise_prior: GammaPrior, least: float, initial: float) -> GaussianLikelihood:
+    """A likelihood with one noise level, in double precision whatever the default dtype is."""
+    likelihood = GaussianLikelihood(noise_prior=noise_prior, noise_constraint=at_least(least)).double()
+    likelihood.noise = double(initial)
+    return likelihood
+
+
+def at_least(bound: float) -> GreaterThan:
+    """A lower bound of a hyperparameter in double precision; GPyTorch rounds it to the default dtype."""
+    constraint = GreaterThan(bound, transform=None)
+    constraint.lower_bound, constraint.upper_bound = double(bound), double(math.inf)
+    return constraint
+
+
+def double(value: float) -> Tensor:
+    """A number as a tensor, in double precision."""
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def fit_process(model: SingleTaskGP) -> None:

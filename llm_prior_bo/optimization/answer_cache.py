@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.errors import LLMPriorError
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.priors import OptimumPrior, UniformPrior, pool_priors

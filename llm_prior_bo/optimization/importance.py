@@ -12,8 +12,8 @@ from torch import Tensor
 
 from llm_prior_bo.acquisition.optimize import perturbed
 from llm_prior_bo.elicitation.answer.choices import choice_texts
-from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RefreshReason, RegionReport, StudyInsights
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.models.optimum_posterior import optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate
 from llm_prior_bo.optimization.elicited_priors import pooled_shares

@@ -7,14 +7,15 @@ is needed (`docs/design.md`, many workers).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from optuna.trial import FrozenTrial
 
-from llm_prior_bo.elicitation.elicitor import Elicitor
+from llm_prior_bo.elicitation.elicitor import Elicitor, longest_seconds_of
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason
+from llm_prior_bo.elicitation.settings import settings_of
 from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors
 from llm_prior_bo.optimization.questioner import NO_PRIOR, LearnInsights, Questioner
@@ -37,6 +38,9 @@ from llm_prior_bo.study.trial_records import mark_arrived, mark_asking
 
 if TYPE_CHECKING:
     from optuna import Study
+
+MIN_PATIENCE = 60.0
+"""Seconds that a worker waits for another one's answer in any case: starting up a model's library takes some too."""
 
 
 class PriorSource(Protocol):
@@ -121,22 +125,21 @@ class ElicitedPriorSource:
         elicitor: Elicitor,
         *,
         refresh: RefreshPolicy | None = None,
-        n_answers: int = 1,
-        build: Callable[..., OptimumPrior] = build_prior,
-        patience: float = 150.0,
-        **options: Any,
+        patience: float | None = None,
     ) -> ElicitedPriorSource:
-        """A source that asks one elicitor.
+        """A source that asks one elicitor, as its settings say.
 
         Args:
             elicitor: Who is asked.
             refresh: When to ask again; `None`: never.
-            n_answers: How many answers to one question are pooled.
-            build: Turns an answer and a space into a density.
-            patience: Seconds to wait for another worker's answer before going on without one.
-            **options: Further arguments of `Questioner`.
+            patience: Seconds to wait for another worker's answer before going on without one; as long as the answers
+                may take, and at least `MIN_PATIENCE`, if left out.
         """
-        return cls(Questioner(elicitor, AnswerCache(n_answers, build), **options), Election(patience), refresh)
+        settings = settings_of(elicitor)
+        if patience is None:
+            patience = max(MIN_PATIENCE, longest_seconds_of(elicitor) * settings.n_answers)
+        build = partial(build_prior, interval_coverage=settings.interval_coverage)
+        return cls(Questioner(elicitor, AnswerCache(settings.n_answers, build)), Election(patience), refresh)
 
     def arrive(self, study: Study, trial: FrozenTrial) -> None:
         """Let other workers know, until there is an answer, that this trial's worker may be the one that asks."""

@@ -11,11 +11,13 @@ from optuna.logging import get_logger
 from optuna.trial import FrozenTrial
 
 from llm_prior_bo.elicitation.answer.remarks import guesses_at_bounds, remarks
-from llm_prior_bo.elicitation.elicitor import Elicitation, Elicitor, elicit_within
+from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of
 from llm_prior_bo.elicitation.llm.secrets import printable, redact
-from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
-from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
+from llm_prior_bo.elicitation.llm.spending import Usage
+from llm_prior_bo.elicitation.prompt.context import StudyContext
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
+from llm_prior_bo.elicitation.record import Elicitation
+from llm_prior_bo.elicitation.settings import settings_of
 from llm_prior_bo.errors import AnswerError, ConfigurationError, LLMPriorError, RepairedAnswerWarning
 from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
@@ -42,16 +44,10 @@ class Questioner:
     Args:
         elicitor: Who is asked.
         cache: What this process knows of the answers.
-        max_context_trials: How many trials of each kind the context may show.
-        max_prompt_tokens: Size that a question is shortened to if it is longer.
-        limit: Hard limits of what this study's questions may use up; `None`: none.
     """
 
     elicitor: Elicitor
     cache: AnswerCache
-    max_context_trials: int = 10
-    max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
-    limit: SpendingLimit | None = None
 
     def ask(
         self,
@@ -76,17 +72,18 @@ class Questioner:
             ConfigurationError: If what a person supplied cannot be used at all.
         """
         n_finished, answered = 0, []
+        settings = settings_of(self.elicitor)
         try:
             context = study_context(
                 study,
                 space,
-                max_context_trials=self.max_context_trials,
+                max_context_trials=settings.max_context_trials,
                 trial_number=trial.number,
                 insights=self._insights(study, space, reason, learn),
-                max_prompt_tokens=self.max_prompt_tokens,
+                max_prompt_tokens=settings.max_prompt_tokens,
             )
             n_finished = context.n_finished
-            for index in range(self.cache.n_answers):
+            for index in range(settings.n_answers):
                 answer = self._elicit(study, replace(context, answer_index=index))
                 answered.append(
                     replace(answer, reason=reason or "", n_finished=n_finished, space_fingerprint=space.fingerprint)
@@ -114,8 +111,9 @@ class Questioner:
         records = load_records(study)
         # What this process knows, where the storage did not take it.
         spent = replace(records, elicitations=records.elicitations or tuple(self.cache.answers(study))).usage
-        if self.limit is not None:
-            self.limit.check(spent)
+        limit = limit_of(self.elicitor)
+        if limit is not None:
+            limit.check(spent)
         return elicit_within(self.elicitor, context, spent)
 
     def _give_up(self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int) -> None:

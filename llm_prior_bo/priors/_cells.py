@@ -25,18 +25,18 @@ def cell_index(column: Column, u: Tensor) -> Tensor:
 def cell_edges(column: Column, u: Tensor) -> tuple[Tensor, Tensor]:
     """Lower and upper edge of the cells that coordinates of a grid column lie in."""
     lower, upper = column.cell_edges(column.cell_index(u.detach().numpy()))
-    return torch.as_tensor(lower), torch.as_tensor(upper)
+    return torch.from_numpy(np.asarray(lower)), torch.from_numpy(np.asarray(upper))
 
 
 def all_cell_edges(column: Column) -> tuple[Tensor, Tensor]:
     """Lower and upper edges of all cells of a small grid column, `n_values` each."""
     lower, upper = column.cell_edges(np.arange(column.n_values or 1))
-    return torch.as_tensor(lower), torch.as_tensor(upper)
+    return torch.from_numpy(np.asarray(lower)), torch.from_numpy(np.asarray(upper))
 
 
 def snapped(column: Column, u: Tensor) -> Tensor:
     """Legal coordinates of the cells that coordinates lie in."""
-    return torch.as_tensor(column.snap(u.detach().numpy()), dtype=torch.float64)
+    return torch.as_tensor(column.snap(u.detach().numpy()), dtype=torch.float64, device="cpu")
 
 
 def inner_edges(column: Column) -> FloatArray:

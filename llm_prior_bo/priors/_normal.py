@@ -18,7 +18,7 @@ SQRT_2 = math.sqrt(2.0)
 SQRT_HALF_PI = math.sqrt(math.pi / 2.0)
 
 # Gauss-Legendre with 8 nodes, as 4 symmetric pairs. For h * (1 + |mid|) <= 1 its error is below 1e-18.
-NODES, WEIGHTS = (torch.as_tensor(values[4:]) for values in np.polynomial.legendre.leggauss(8))
+NODES, WEIGHTS = (torch.from_numpy(values[4:].copy()) for values in np.polynomial.legendre.leggauss(8))
 
 
 def log_mean_kernel(lower: Tensor, upper: Tensor) -> Tensor:

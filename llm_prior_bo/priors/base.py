@@ -162,7 +162,15 @@ def sobol_variates(n: int, dims: int, generator: torch.Generator) -> Tensor:
     """The first `n` points of a scrambled Sobol sequence, `n x dims`, float64."""
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
     if n == 0:
-        return torch.zeros(0, dims, dtype=torch.float64)
+        return torch.zeros(0, dims, dtype=torch.float64, device="cpu")
+    return sobol_points(n, dims, seed=seed)
+
+
+def sobol_points(n: int, dims: int, *, seed: int) -> Tensor:
+    """The first `n` points of a scrambled Sobol sequence, `n x dims`, float64; `dims` at most `SobolEngine.MAXDIM`."""
     # A seeded engine scrambles with a generator of its own.
     engine = torch.quasirandom.SobolEngine(dims, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
-    return engine.draw(n, dtype=torch.float64)
+    first = engine.quasi.to(torch.float64) / 2**engine.MAXBIT  # PyTorch rounds it to the default dtype
+    points: Tensor = engine.draw(n, dtype=torch.float64)
+    points[:1] = first
+    return points

@@ -149,9 +149,9 @@ class GaussianCopula:
         self.n_continuous = sum(marginal.column.kind == "continuous" for marginal in marginals)
         self.continuous_marginals = _stacked(self._sorted[: self.n_continuous])
         factor = np.linalg.cholesky(self.correlation[np.ix_(self.order, self.order)])
-        self._factor = torch.as_tensor(factor)
+        self._factor = torch.from_numpy(factor)
         self.deviation = self._factor.diagonal()
-        self.inverse_factor = torch.as_tensor(np.linalg.inv(factor))
+        self.inverse_factor = torch.from_numpy(np.linalg.inv(factor))
         self._tables = [_score_table(marginal) for marginal in self._sorted[self.n_continuous :]]
 
     def log_ratio(self, U: Tensor) -> Tensor:
@@ -251,7 +251,7 @@ def correlation_from_pairs(names: Sequence[str], pairs: Sequence[tuple[str, str,
 
 def _stacked(marginals: Sequence[SplitNormalMarginal]) -> SplitNormals:
     rows = [(m.mode_unit, m.left_scale, m.right_scale) for m in marginals]
-    return SplitNormals(*torch.tensor(rows, dtype=torch.float64).reshape(-1, 3).unbind(dim=-1))
+    return SplitNormals(*torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(-1, 3).unbind(dim=-1))
 
 
 def _scores(marginals: SplitNormals, u: Tensor) -> Tensor:

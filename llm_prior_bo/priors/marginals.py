@@ -145,7 +145,7 @@ class SplitNormalMarginal(Marginal):
     @cached_property
     def split_normals(self) -> SplitNormals:
         """The density's parameters as tensors without dimensions."""
-        values = (torch.tensor(x, dtype=torch.float64) for x in (self.mode_unit, self.left_scale, self.right_scale))
+        values = torch.tensor([self.mode_unit, self.left_scale, self.right_scale], dtype=torch.float64, device="cpu")
         return SplitNormals(*values)
 
     def log_prob(self, u: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ class CategoricalMarginal(Marginal):
     @cached_property
     def table(self) -> Tensor:
         """Log density of every choice relative to uniform, `log(p * c)`, `n_values`."""
-        p = torch.tensor(self.probabilities, dtype=torch.float64)
+        p = torch.tensor(self.probabilities, dtype=torch.float64, device="cpu")
         return torch.log(p) + math.log(len(self.probabilities))
 
     def log_prob(self, u: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ class CategoricalMarginal(Marginal):
 
     def icdf(self, v: Tensor) -> Tensor:
         """Probabilities to choice indices."""
-        cumulative = torch.tensor(self.probabilities, dtype=torch.float64).cumsum(0)[:-1]
+        cumulative = torch.tensor(self.probabilities, dtype=torch.float64, device="cpu").cumsum(0)[:-1]
         return torch.searchsorted(cumulative, v.contiguous(), right=True).to(torch.float64)
 
     @property
@@ -250,7 +250,8 @@ class CategoricalMarginal(Marginal):
 
     def tempered(self, temperature: float) -> Self:
         """Probabilities to the power `1 / temperature`, normalised."""
-        log_p = torch.log(torch.tensor(self.probabilities, dtype=torch.float64)) / check_temperature(temperature)
+        p = torch.tensor(self.probabilities, dtype=torch.float64, device="cpu")
+        log_p = torch.log(p) / check_temperature(temperature)
         # Already normalised at temperature 1: softmax would only add rounding.
         return self if temperature == 1.0 else type(self)(self.column, tuple(torch.softmax(log_p, 0).tolist()))
 

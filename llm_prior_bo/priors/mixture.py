@@ -63,7 +63,7 @@ class MixturePrior(OptimumPrior):
         self._product = ProductEvaluator(space, [region.marginals for region in self.regions])
 
     def _set_weights(self, weights: Sequence[float] | Tensor, uniform_weight: float) -> None:
-        w = np.asarray([*torch.as_tensor(weights, dtype=torch.float64).tolist(), float(uniform_weight)])
+        w = np.asarray([*torch.as_tensor(weights, dtype=torch.float64, device="cpu").tolist(), float(uniform_weight)])
         if len(w) != len(self.regions) + 1:
             raise PriorError(f"Expected {len(self.regions)} weights, one a region, got {len(w) - 1}.")
         if not np.isfinite(w).all() or (w < 0.0).any() or not w.any():
@@ -72,7 +72,7 @@ class MixturePrior(OptimumPrior):
                 f"{uniform_weight}."
             )
         w = w / w.max()  # first, so that the sum cannot overflow
-        self._all_weights = torch.as_tensor(w / w.sum())  # K + 1, the uniform component last
+        self._all_weights = torch.from_numpy(w / w.sum())  # K + 1, the uniform component last
 
     @property
     def dim(self) -> int:
@@ -99,7 +99,7 @@ class MixturePrior(OptimumPrior):
             return 0.0
         if self.uniform_weight == 0.0:
             return math.inf
-        largest = torch.tensor([*(region.max_log_prob for region in self.regions), 0.0], dtype=torch.float64)
+        largest = torch.from_numpy(np.array([*(region.max_log_prob for region in self.regions), 0.0]))
         return float(torch.logsumexp(largest + self._log_weights, dim=0)) - math.log(self.uniform_weight)
 
     @property

@@ -171,12 +171,13 @@ class RegionPrior:
         # A fixed seed: the best point is a property of the region, not a random draw.
         V = sobol_variates(_N_PROBES, len(self.coupled), torch.Generator().manual_seed(0))
         # Where marginals do not vanish at the ends of their range the density is largest in a corner.
-        corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=min(len(self.coupled), _MAX_CORNER_DIMS))))
+        ends = list(itertools.product((0.0, 1.0), repeat=min(len(self.coupled), _MAX_CORNER_DIMS)))
+        corners = torch.tensor(ends, dtype=torch.float64, device="cpu")
         U = torch.cat([self.copula.transport(V), modes[self.coupled_dims].repeat(len(corners), 1)])
-        U[_N_PROBES:, : corners.shape[-1]] = corners.to(U)
+        U[_N_PROBES:, : corners.shape[-1]] = corners
         probes = modes.repeat(len(U) + 1, 1)
         probes[1:, self.coupled_dims] = U
-        return torch.as_tensor(self.space.snap(probes.numpy()), dtype=torch.float64)
+        return torch.as_tensor(self.space.snap(probes.numpy()), dtype=torch.float64, device="cpu")
 
     def tempered(self, temperature: float) -> RegionPrior:
         """The region flattened (`temperature > 1`) or sharpened, exactly normalised again.

@@ -97,10 +97,10 @@ def uniform_points(space: SearchSpace, V: Tensor) -> Tensor:
     for j in space.categorical_dims:
         count = space.columns[j].n_values or 1
         U[:, j] = (V[:, j] * count).floor().clamp_max(count - 1)
-    return torch.as_tensor(space.snap(U.numpy()), dtype=torch.float64)
+    return torch.as_tensor(space.snap(U.numpy()), dtype=torch.float64, device="cpu")
 
 
 def centre(space: SearchSpace) -> Tensor:
     """The legal point at the centre of the numeric columns and the first choice of the categorical ones, `d`."""
-    raw = torch.tensor([0.0 if column.kind == "categorical" else 0.5 for column in space.columns], dtype=torch.float64)
-    return torch.as_tensor(space.snap(raw.numpy()), dtype=torch.float64)
+    raw = np.array([0.0 if column.kind == "categorical" else 0.5 for column in space.columns])
+    return torch.from_numpy(space.snap(raw))

@@ -23,8 +23,9 @@ import optuna
 from pydantic import TypeAdapter, ValidationError
 
 from llm_prior_bo.elicitation.answer.repair import validate_answer
-from llm_prior_bo.elicitation.elicitor import Elicitation, Usage
 from llm_prior_bo.elicitation.llm.secrets import printable, redact
+from llm_prior_bo.elicitation.llm.spending import Usage
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, PersistenceError
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.storage import PerStudy, set_study_attribute, study_attributes

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_prior_bo.elicitation.answer.remarks import remarks
-from llm_prior_bo.elicitation.elicitor import Elicitation
 from llm_prior_bo.elicitation.llm.spending import Usage
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.study.answer_records import FailureRecord, Records, load_records
 from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
 

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from llm_prior_bo.elicitation.elicitor import Elicitation
+from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import FailureRecord
 from llm_prior_bo.study.storage import all_trials, trial_constraints

@@ -32,7 +32,7 @@ def surrogate_of(Y: Tensor, constraints: Tensor | None = None) -> Surrogate:
     X = torch.stack([torch.linspace(0, 1, n, dtype=torch.float64), torch.arange(n).double() % 2], dim=-1)
     constraints = torch.zeros(n, 0) if constraints is None else constraints
     data = TrainingData(X=X, Y=Y.reshape(n, -1).double(), constraints=constraints.double(), pending=NOTHING)
-    with isolated_torch(0):
+    with isolated_torch():
         return fit_surrogate(data, SPACE)
 
 
@@ -44,7 +44,7 @@ def of_another_kind() -> Surrogate:
 
 
 def values(acquisition: AcquisitionFunction, *points: tuple[float, float]) -> Tensor:
-    with isolated_torch(0), torch.no_grad():
+    with isolated_torch(), torch.no_grad():
         result: Tensor = acquisition(torch.tensor(points, dtype=torch.float64).unsqueeze(1))
     return result
 

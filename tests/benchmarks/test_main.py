@@ -85,13 +85,6 @@ class TestRun:
         assert "'damaged' in line 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("3", [3]), ("0-2", [0, 1, 2]), ("0,3,7-8", [0, 3, 7, 8]), ("2,1-2", [2, 1])]
-)
-def test_seeds(text: str, seeds: list[int]) -> None:
-    assert command_line.parse_seeds(text) == seeds
-
-
 def test_help_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command_line.main(["run", "--help"])

@@ -20,7 +20,7 @@ RECORDS = [
 
 class TestTable:
     def test_of_a_summary(self) -> None:
-        assert markdown_table(summarize(RECORDS, at=(1, 2))).splitlines() == [
+        assert markdown_table([row.cells() for row in summarize(RECORDS, at=(1, 2))]).splitlines() == [
             "| problem | prior | method | seeds | regret after 1 | regret after 2 | 1: against no-prior "
             "| 2: against no-prior |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -31,7 +31,7 @@ class TestTable:
         ]
 
     def test_of_trust(self) -> None:
-        assert markdown_table(trust_table(RECORDS, at=(2,))).splitlines() == [
+        assert markdown_table([row.cells() for row in trust_table(RECORDS, at=(2,))]).splitlines() == [
             "| problem | prior | method | seeds | trust at 2 |",
             "| --- | --- | --- | --- | --- |",
             "| branin | weak | evidence | 1 | 0.75 |",

@@ -164,7 +164,7 @@ class TestLLMElicitor:
             ({}, "either model or client"),
             ({"model": "gpt-4o", "client": FunctionClient(str)}, "either model or client"),
             ({"client": FunctionClient(str), "api_base": "x"}, "only together with model, got .*api_base"),
-            ({"model": "gpt-4o", "max_retries": -1}, "max_retries >= 0"),
+            ({"model": "gpt-4o", "max_retries": -1}, "max_retries to be a whole number >= 0, got -1"),
             ({"model": "gpt-4o", "retry_wait": float("nan")}, "retry_wait >= 0"),
             ({"model": "gpt-4o", "timeout": 0}, "timeout > 0"),
             ({"model": " "}, "name of a model"),

@@ -113,7 +113,7 @@ def one_hot() -> SingleTaskGP:
     """The surrogate of a mixed space, with hyperparameters of its fit."""
     X = UniformPrior(SPACE).sample(2 * N, generator=seeded())
     data = TrainingData(X=X, Y=noisy(X).unsqueeze(-1), constraints=X[:, :0], pending=X[:0])
-    with isolated_torch(0):
+    with isolated_torch():
         model = fit_surrogate(data, SPACE).model
     assert isinstance(model, SingleTaskGP)
     return model.requires_grad_(True)
@@ -280,7 +280,7 @@ class TestPending:
         best = float(expected.mean.detach())  # so that there is something to gain
         acquisition = AnalyticLogEI(model, best_f=best, pending=self.PENDING, seed=0)
         posterior = model.posterior(torch.cat([torch.as_tensor(self.PENDING), x]))
-        with isolated_torch(0):
+        with isolated_torch():
             draws = posterior.rsample(torch.Size([400_000])).detach().squeeze(-1)
         known = draws[:, :3].amax(dim=1).clamp_min(best)
         improvement = (draws[:, 3] - known).clamp_min(0.0)

@@ -33,7 +33,7 @@ def model_of(n: int = 25, *, noise: float = 0.1) -> SingleTaskGP:
     generator = torch.Generator().manual_seed(0)
     X = UniformPrior(SPACE).sample(n, generator=generator)
     y = torch.sin(5.0 * X[:, 0]) + X[:, 1] + noise * torch.randn(n, generator=generator, dtype=torch.float64)
-    with isolated_torch(0):
+    with isolated_torch():
         return module._gaussian_process(X, (y - y.mean()) / y.std(), SPACE, ())
 
 

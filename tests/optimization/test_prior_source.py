@@ -40,7 +40,7 @@ from llm_prior_bo import (
     UniformPrior,
     build_prior,
 )
-from llm_prior_bo.elicitation import CompletionError, FunctionClient, UnansweredError
+from llm_prior_bo.elicitation import CompletionError, ElicitationSettings, FunctionClient, UnansweredError
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, RepairedAnswerWarning
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, known_space
@@ -62,6 +62,7 @@ class Counting:
     cost_usd: float | None = None
     takes_s: float = 0.0
     asked: list[StudyContext] = field(default_factory=list)
+    settings: ElicitationSettings = field(default_factory=ElicitationSettings)
 
     def elicit(self, context: StudyContext) -> Elicitation:
         self.asked.append(context)
@@ -72,6 +73,22 @@ class Counting:
         return Elicitation(
             answer, trial_number=context.trial_number, answer_index=context.answer_index, cost_usd=self.cost_usd
         )
+
+
+@dataclass
+class Budgeted(Counting):
+    """Keeps a limit, and remembers what it was told that the study had used up."""
+
+    limit: SpendingLimit | None = None
+    told: list[Usage] = field(default_factory=list)
+
+    def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
+        self.told.append(spent or Usage())
+        return super().elicit(context)
+
+
+def several(n_answers: int) -> ElicitationSettings:
+    return ElicitationSettings(n_answers=n_answers)
 
 
 @pytest.fixture(autouse=True)
@@ -465,8 +482,8 @@ class TestAnswersThatDoNotFit:
 
 class TestSeveralAnswers:
     def test_they_are_pooled(self) -> None:
-        study, elicitor = study_in(), Counting()
-        source = source_of(elicitor, n_answers=3)
+        study, elicitor = study_in(), Counting(settings=several(3))
+        source = source_of(elicitor)
         source.prepare(study, start(study), SPACE)
         assert [context.answer_index for context in elicitor.asked] == [0, 1, 2]
         prior = source.current(study, SPACE)
@@ -477,7 +494,7 @@ class TestSeveralAnswers:
 
     def test_a_worker_that_came_between_sees_the_later_ones_too(self) -> None:
         study = study_in()
-        source = source_of(Counting(), n_answers=2)
+        source = source_of(Counting(settings=several(2)))
         for index, n_regions in enumerate([1, 2, 2]):
             save_elicitation(study, Elicitation(ANSWER, answer_index=index))
             prior = source.current(study, SPACE)
@@ -492,7 +509,7 @@ class TestSeveralAnswers:
                 return super().elicit(context)
 
         study = study_in()
-        source = source_of(Tired(), n_answers=2)
+        source = source_of(Tired(settings=several(2)))
         with pytest.warns(ElicitationWarning, match=r"tired.*The study goes on with the answers it has\.$"):
             source.prepare(study, start(study), SPACE)
         assert isinstance(source.current(study, SPACE), MixturePrior)
@@ -519,7 +536,7 @@ class TestBeliefs:
         for index, shown in enumerate([(0, 3), (3, 5), (8,)]):
             save_elicitation(study, Elicitation(ANSWER, answer_index=index, trials_shown=shown))
         for n_answers, known in ((2, {0, 3, 5}), (3, {0, 3, 5, 8})):  # of two, the third is not used
-            (belief,) = source_of(Counting(), n_answers=n_answers).elicited_priors(study, SPACE)
+            (belief,) = source_of(Counting(settings=several(n_answers))).elicited_priors(study, SPACE)
             assert belief.known == known
             assert isinstance(belief.prior, MixturePrior)
             assert len(belief.prior.regions) == n_answers
@@ -552,42 +569,33 @@ class TestBeliefs:
 
 class TestBudget:
     def test_it_ends_the_questions(self) -> None:
-        study, elicitor = study_in(), Counting(cost_usd=0.5)
+        study, elicitor = study_in(), Budgeted(cost_usd=0.5, settings=several(5), limit=SpendingLimit(1.0))
         with pytest.warns(ElicitationWarning, match=r"at most 1.0 USD, spent 1 already.*with the answers it has"):
-            source_of(elicitor, n_answers=5, limit=SpendingLimit(1.0)).prepare(study, start(study), SPACE)
+            source_of(elicitor).prepare(study, start(study), SPACE)
         assert len(elicitor.asked) == 2
 
     def test_where_neither_cost_nor_tokens_are_known_nothing_counts(self) -> None:
-        study, elicitor = study_in(), Counting(cost_usd=None)
-        source_of(elicitor, n_answers=3, limit=SpendingLimit(0.01)).prepare(study, start(study), SPACE)
+        study, elicitor = study_in(), Budgeted(cost_usd=None, settings=several(3), limit=SpendingLimit(0.01))
+        source_of(elicitor).prepare(study, start(study), SPACE)
         assert len(elicitor.asked) == 3
 
     def test_tokens_of_an_unknown_price_count(self) -> None:
         study = study_in()
         save_failure(study, 0, "no usable answer", usage=Usage(600, 400, None, n_calls=1, unpriced_tokens=1000))
         with pytest.warns(ElicitationWarning, match="1,000 tokens have no known price"):
-            source_of(Counting(), limit=SpendingLimit(0.1)).prepare(study, start(study), SPACE)
+            source_of(Budgeted(limit=SpendingLimit(0.1))).prepare(study, start(study), SPACE)
 
     def test_an_elicitor_with_limits_is_told_what_the_study_has_used_up(self) -> None:
-        told: list[Usage] = []
-
-        class Budgeted(Counting):
-            limit = None
-
-            def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
-                told.append(spent or Usage())
-                return super().elicit(context)
-
-        study = study_in()
+        study, elicitor = study_in(), Budgeted(cost_usd=0.5, settings=several(2))
         save_failure(study, 0, "no usable answer", usage=Usage(10, 5, 0.25, n_calls=2))
-        source_of(Budgeted(cost_usd=0.5), n_answers=2).prepare(study, start(study), SPACE)
-        assert [(usage.cost_usd, usage.n_calls) for usage in told] == [(0.25, 2), (0.75, 3)]
+        source_of(elicitor).prepare(study, start(study), SPACE)
+        assert [(usage.cost_usd, usage.n_calls) for usage in elicitor.told] == [(0.25, 2), (0.75, 3)]
 
     def test_questions_in_vain_cost_too(self) -> None:
-        study, elicitor = study_in(), Counting()
+        study, elicitor = study_in(), Budgeted(limit=SpendingLimit(1.0))
         save_failure(study, 0, "no usable answer", usage=Usage(1000, 500, 2.0))
         with pytest.warns(ElicitationWarning, match="spent 2 already"):
-            source_of(elicitor, limit=SpendingLimit(1.0)).prepare(study, start(study), SPACE)
+            source_of(elicitor).prepare(study, start(study), SPACE)
         assert elicitor.asked == []
 
 
@@ -600,8 +608,8 @@ class Refusing(InMemoryStorage):
 
 class TestStorage:
     def test_one_that_refuses_writes_costs_the_record_only(self) -> None:
-        elicitor = Counting(cost_usd=1.0)
-        study = study_in(Refusing(), sampler=sampler_of(elicitor, n_answers=2))
+        elicitor = Counting(cost_usd=1.0, settings=several(2))
+        study = study_in(Refusing(), sampler=sampler_of(elicitor))
         with pytest.warns(ElicitationWarning, match="storage did not take a record"):
             study.optimize(objective, n_trials=3)
         assert len(elicitor.asked) == 2
@@ -610,8 +618,8 @@ class TestStorage:
 
     @pytest.mark.filterwarnings("ignore:The study's storage did not take a record")
     def test_the_budget_holds_there_too(self) -> None:
-        elicitor = Counting(cost_usd=1.0)
-        study = study_in(Refusing(), sampler=sampler_of(elicitor, n_answers=3, budget_usd=2.0))
+        elicitor = Budgeted(cost_usd=1.0, settings=several(3), limit=SpendingLimit(2.0))
+        study = study_in(Refusing(), sampler=sampler_of(elicitor))
         with pytest.warns(ElicitationWarning, match="spent 2 already"):
             study.optimize(objective, n_trials=1)
         assert len(elicitor.asked) == 2

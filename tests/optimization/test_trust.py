@@ -81,7 +81,7 @@ def surrogate_of(X: Tensor, Y: Tensor, constraints: Tensor | None = None, space:
         constraints=X[:, :0] if constraints is None else constraints.reshape(len(X), -1),
         pending=X[:0],
     )
-    with isolated_torch(0):
+    with isolated_torch():
         return fit_surrogate(data, space)
 
 

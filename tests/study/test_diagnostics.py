@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from llm_prior_bo import Elicitation, PriorAnswer
-from llm_prior_bo.elicitation.elicitor import Usage
+from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.study.answer_records import save_elicitation, save_failure
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import Suggestion, publish_suggestion

@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from benchmarks.harness.runner import _end_with_parent
+from benchmarks.harness.runner import end_with_parent
 from llm_prior_bo import LLMElicitor, LLMPriorSampler
 from llm_prior_bo.elicitation import LiteLLMClient
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource
@@ -123,7 +123,7 @@ def held(job: Job, trial: optuna.Trial) -> float:
 def work(job: Job) -> None:
     """Run the job; what it finished, its warnings and its error are left in files."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import ctypes
-import sys
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,9 +18,13 @@ def run_within(seconds: float, function: Callable[[], _Result]) -> _Result:
     """Call a function, and give up on it after a time.
 
     The time-outs of HTTP clients are for one piece of the answer, so a server that sends a byte now and then keeps
-    them waiting for ever. The function runs in a thread of its own. When the time is over, an exception is raised
-    in that thread as well: it ends, and closes its connection, as soon as it is given the next byte or its own
-    time-out strikes.
+    them waiting without end. Hence the function runs in a thread of its own, and when the time is over the caller goes
+    on without it.
+
+    The thread is left alone then: it ends when the server closes the connection, sends the rest or is silent for the
+    client's own time-out, and what it returns or raises is dropped. Until then it holds one connection and some
+    memory. It is a daemon, so the process does not wait for it. (To raise an exception in it would be worse: it may
+    hold a lock at that moment, for example that of a logging handler, which nobody would release.)
 
     Args:
         seconds: How long to wait.
@@ -44,21 +46,9 @@ def run_within(seconds: float, function: Callable[[], _Result]) -> _Result:
     context = contextvars.copy_context()
     thread = threading.Thread(target=call, name="llm_prior_bo-request", daemon=True)
     thread.start()
-    try:
-        thread.join(seconds)
-    finally:  # also if a person interrupts
-        given_up = thread.is_alive()
-        if given_up:
-            _end(thread)
+    thread.join(seconds)
     if results:
         return results[0]
-    if errors and not given_up:
+    if errors:
         raise errors[0]
     raise DeadlineError(f"Expected an answer within {seconds:g} s, got none.")
-
-
-def _end(thread: threading.Thread) -> None:
-    """Raise an exception in another thread, the next time that it runs Python code."""
-    if sys.implementation.name == "cpython" and thread.ident is not None:
-        # Not an `Exception`: libraries on the way catch those and may try again.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))

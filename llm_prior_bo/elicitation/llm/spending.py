@@ -123,7 +123,7 @@ class SpendingLimit:
 
     def __post_init__(self) -> None:
         for name, value in (("budget_usd", self.budget_usd), ("budget_tokens", self.budget_tokens)):
-            if value is not None and not value >= 0:  # not a number fails here too
+            if value is not None and not _is_amount(value):
                 raise ConfigurationError(f"Expected {name} >= 0, got {value!r}; None is no limit.")
 
     def counted_usd(self, usage: Usage) -> float:
@@ -156,6 +156,10 @@ class SpendingLimit:
             f"Expected to spend at most {limit:,} {unit}, spent {_figure(spent)} already{remark}, and one more request "
             f"would take about {_figure(next_one)}; raise the limit to ask more."
         )
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0  # NaN is not
 
 
 def _estimated_tokens(*texts: str) -> int:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import scale
-import speed
-
+from benchmarks import scale, speed
 from llm_prior_bo import SearchSpace
 
 

@@ -1,0 +1,71 @@
+"""An answer that is known already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_prior_bo.elicitation.answer.parsing import parse_answer
+from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.schema import PriorAnswer
+from llm_prior_bo.elicitation.files import read_text_file
+from llm_prior_bo.elicitation.prompt.context import StudyContext
+from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation, provenance
+from llm_prior_bo.elicitation.settings import ElicitationSettings
+from llm_prior_bo.errors import AnswerError
+
+
+class FixedElicitor:
+    """An answer that is known already: written by a person, taken from a file. Nobody is asked.
+
+    Args:
+        answer: A `PriorAnswer`, the same as a dict or JSON text, or the path of a JSON file.
+        interval_coverage: Probability with which a stated interval holds the optimum's value (`ElicitationSettings`).
+
+    Raises:
+        ConfigurationError: If there is no such file.
+        AnswerError: If it holds no answer.
+    """
+
+    def __init__(self, answer: PriorAnswer | Mapping[str, Any] | str | Path, *, interval_coverage: float = 0.5) -> None:
+        self.settings = ElicitationSettings(interval_coverage=interval_coverage)
+        self._answer = _supplied_answer(answer)
+
+    def elicit(self, context: StudyContext) -> Elicitation:
+        """The answer, repaired where necessary.
+
+        Raises:
+            AnswerError: If the answer does not fit the search space.
+        """
+        check_fit(self._answer, context.space)
+        answer, repairs = validate_answer(self._answer, context.space)
+        return Elicitation(
+            answer=answer,
+            repairs=repairs,
+            raw_text=json.dumps(_plain(self._answer), default=str)[:MAX_RAW_CHARACTERS],
+            model="fixed",
+            prompt_tokens=0,
+            completion_tokens=0,
+            cost_usd=0.0,
+            n_attempts=0,
+            **provenance(context, None),
+        )
+
+
+def _supplied_answer(answer: PriorAnswer | Mapping[str, Any] | str | Path) -> PriorAnswer | Mapping[str, Any]:
+    if isinstance(answer, PriorAnswer | Mapping):
+        return answer
+    if isinstance(answer, str) and answer.lstrip().startswith("{"):
+        return parse_answer(answer)
+    text = read_text_file(answer, what="an answer")
+    try:
+        return parse_answer(text)
+    except AnswerError as error:
+        hint = " It looks like a recording: use ReplayElicitor." if '"completions"' in text else ""
+        raise AnswerError(f"Cannot use the file {str(answer)!r}. {error}{hint}") from None
+
+
+def _plain(answer: PriorAnswer | Mapping[str, Any]) -> dict[str, Any]:
+    return answer.model_dump() if isinstance(answer, PriorAnswer) else dict(answer)
