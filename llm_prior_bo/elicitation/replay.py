@@ -19,8 +19,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
-from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import describe_validation_error
 from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of
 from llm_prior_bo.elicitation.files import read_text_file

@@ -14,7 +14,6 @@ import pytest
 from llm_prior_bo.elicitation import (
     Completion,
     CompletionError,
-    FunctionClient,
     LiteLLMClient,
     LLMElicitor,
     PriorAnswer,
@@ -388,13 +387,3 @@ class TestElicitorOverHTTP:
         elicitor.elicit(context)
         formats = [request.get("response_format", {}).get("type") for request in server.requests]
         assert formats == ["json_schema", "json_object", None, None, "json_schema"]
-
-
-class TestFunctionClient:
-    def test_text(self) -> None:
-        client = FunctionClient(lambda messages: messages[0]["content"].upper(), model="me")
-        assert client.complete(MESSAGES, SCHEMA) == Completion(text="WHERE?", model="me")
-
-    def test_completion(self) -> None:
-        completion = Completion(text="here", cost_usd=0.1)
-        assert FunctionClient(lambda _: completion).complete(MESSAGES, SCHEMA) is completion
