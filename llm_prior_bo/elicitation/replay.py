@@ -141,7 +141,7 @@ class ReplayElicitor:
         return Elicitation(
             answer=answer,
             repairs=repairs,
-            raw_text=text,
+            raw_text=text[:MAX_RAW_CHARACTERS],
             model=exchange.model,
             prompt_version=exchange.prompt_version,
             prompt_hash=exchange.prompt_hash,
@@ -331,7 +331,8 @@ def _exchange(context: StudyContext, elicitation: Elicitation) -> Exchange:
     return Exchange(
         messages=messages,
         completions=(_replayable(elicitation),),
-        prompt_hash=prompt_hash(messages),
+        # Not of the messages as they are recorded: secrets are masked in those.
+        prompt_hash=elicitation.prompt_hash or prompt_hash(messages),
         space_fingerprint=context.space.fingerprint,
         trial_number=context.trial_number,
         model=elicitation.model,

@@ -30,11 +30,22 @@ from llm_prior_bo.elicitation.answer.schema import (
     choice_text,
 )
 from llm_prior_bo.elicitation.answer.values import as_float, as_integer, clean, json_text, normalised, shown, total_of
+from llm_prior_bo.elicitation.llm.secrets import cut_off
 from llm_prior_bo.errors import AnswerError
 from llm_prior_bo.space import SearchSpace
 
 _DEFAULT_CONFIDENCE = 0.5  # for an answer that says nothing usable about its confidence
 _WEIGHT_TOLERANCE = 0.02  # rounding of weights is not worth a remark
+
+MAX_ROWS = 10_000
+"""Rows of one kind that are read: eight regions of a thousand parameters or choices have fewer."""
+
+MAX_REPAIRS = 50
+"""Sentences about repairs that are kept."""
+
+MAX_SENTENCE_CHARACTERS = 600
+"""A longer one is cut: names can be of any length."""
+
 _LISTS = ("regions", "numeric", "categorical", "correlations")
 _MAX_NOTES = 20_000
 _MAX_LABEL = 200
@@ -103,15 +114,17 @@ class _Repair:
         )
 
     def _say(self, sentence: str) -> None:
-        # A model that errs in one row errs in many: the same sentence once.
-        if sentence not in self.sentences:
-            self.sentences.append(sentence)
+        # A model that errs in one row errs in many: the same sentence once, and no more than anyone reads.
+        if len(self.sentences) < MAX_REPAIRS and sentence not in self.sentences:
+            self.sentences.append(cut_off(sentence, MAX_SENTENCE_CHARACTERS))
+            if len(self.sentences) == MAX_REPAIRS:
+                self.sentences[-1] = "Further repairs are not listed."
 
     # Shape --------------------------------------------------------------------------------------------------------
 
     def _lists(self, data: Mapping[str, Any]) -> dict[str, list[_Row]]:
         if not any(key in data for key in _LISTS[:3]):
-            given = listing(clean(key) for key in data) or "none"
+            given = listing((clean(key) for key in data), limit=10) or "none"
             raise AnswerError(
                 f"Expected a JSON object with the fields {', '.join(ANSWER_FIELDS)}, got the fields {given}."
             )
@@ -130,6 +143,9 @@ class _Repair:
             value = _rows_of_object(value)
         if not isinstance(value, list | tuple):
             raise AnswerError(f"Expected {key!r} to be a list of rows, got {shown(value)}.")
+        if len(value) > MAX_ROWS:
+            self._say(f"Of {len(value)} rows in {key!r} the first {MAX_ROWS} were read.")
+            value = value[:MAX_ROWS]
         rows = [row for row in value if isinstance(row, Mapping)]
         if len(rows) < len(value):
             self._say(f"Entries of {key!r} that are not rows were dropped.")
