@@ -7,7 +7,7 @@ finish and a content filter alike. So the words come first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -221,8 +221,11 @@ def refused_field(text: str, names: Iterable[str]) -> str | None:
 
 
 def text_of(error: Exception) -> str:
-    """The beginning of an error's text, in lower case, on one line."""
-    return " ".join(str(error)[:MAX_READ_CHARACTERS].lower().split())
+    """The beginning of an error's text, its code, the field that it names and its other keys: lower case, one line."""
+    body = getattr(error, "body", None)
+    keys = list(body)[:20] if isinstance(body, Mapping) else []
+    parts = (error, getattr(error, "code", None) or "", getattr(error, "param", None) or "", *keys)
+    return " ".join(" ".join(str(part)[:MAX_READ_CHARACTERS] for part in parts).lower().split())
 
 
 def status_of(error: Exception) -> int | None:

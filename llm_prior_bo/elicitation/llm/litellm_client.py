@@ -111,6 +111,9 @@ class LiteLLMClient:
             response, error = self._send(litellm, self._request(messages, schema, form), guard)
             if guard.problem:
                 raise self._error(guard.problem, retryable="redirected" not in guard.problem)
+            if response is None and error is None and not self._merges_system_text:
+                self._merges_system_text = True  # LiteLLM's own answer to "roles must alternate" did not help
+                continue
             if error is None:
                 return self._completion(response)
             if not self._adapt(error, form):
