@@ -54,7 +54,7 @@ def reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(optuna.Study, "optimize", short_optimize)
     monkeypatch.setattr(LLMPriorSampler, "__init__", partialmethod(LLMPriorSampler.__init__, seed=0))
     monkeypatch.chdir(tmp_path)
-    return {"validation_error": lambda learning_rate, dropout: abs(learning_rate - 0.01) + dropout}
+    return {"validation_error": lambda learning_rate, dropout, *_: abs(learning_rate - 0.01) + dropout}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
