@@ -98,7 +98,7 @@ def test_a_running_trial_of_another_sampler_is_not_waited_for(study: optuna.Stud
         datetime(9999, 12, 31, tzinfo=UTC),
         None,
     ],
-    ids=str,
+    ids=["days ago", "days ago, aware", "hours ahead", "the first day", "the last day", "never"],
 )
 def test_a_trial_left_running_costs_nothing(study: optuna.Study, moment: datetime | None) -> None:
     began(study, start(study), moment)

@@ -60,7 +60,7 @@ def test_a_new_seed_draws_anew() -> None:
         (IntDistribution(0, 99_999), lambda v: v / 100_000),
         (IntDistribution(1, 10**12, log=True), lambda v: np.log10(v) / 12),
     ],
-    ids=repr,
+    ids=["linear", "log", "integer", "log integer"],
 )
 def test_draws_are_uniform_on_the_scale_of_the_parameter(distribution: BaseDistribution, to_unit: Any) -> None:
     values = drawn(PerTrialRandomSampler(0), distribution)
