@@ -235,12 +235,14 @@ class Column:
     def decode(self, u: float) -> Any:
         """One coordinate to the legal native value whose cell it lies in."""
         if self.kind != "continuous":
-            return self.value(int(self.cell_index(u)))
+            value = self.value(int(self.cell_index(u)))
+            is_stored = type(value) is not int or int(float(value)) == value
+            return value if is_stored or self.kind == "categorical" else self._nearest_stored(value)
         value = float(self.from_unit(u))
         return value if self._step is None else self._nearest_stored(value)
 
     def _nearest_stored(self, value: float) -> int | float:
-        """The legal value of a grid too large for cells that is nearest to a number, and that a float can hold.
+        """The legal value that is nearest to a number and that a float can hold, of a grid of very large numbers.
 
         Optuna stores integers as floats, and compares what it has stored with the bounds: 2^63 - 1 is stored as 2^63,
         which is out of a range that ends at 2^63 - 1. An integer of b bits that a float holds is a multiple of

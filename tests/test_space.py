@@ -181,6 +181,12 @@ def test_integers_at_a_large_offset_are_read_as_they_are_stored() -> None:
     column = Column("n", distribution)
     for value in (distribution.low, distribution.high):
         assert 0.0 <= column.encode(int(float(value))) <= 1.0
+    column = Column("n", IntDistribution(2**62, 2**62 + 5000))  # where floats are 1024 apart
+    values = [column.decode(u) for u in np.linspace(0, 1, 101)]
+    assert set(values) == {2**62 + 1024 * i for i in range(5)}
+    np.testing.assert_allclose(
+        [column.to_unit(value) for value in values], column.snap(np.linspace(0, 1, 101)), atol=0.2
+    )
 
 
 def test_legal_values_are_those_of_optuna() -> None:

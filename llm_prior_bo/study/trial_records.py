@@ -170,16 +170,20 @@ _SUGGESTION: TypeAdapter[Suggestion] = TypeAdapter(Suggestion)
 
 
 def _readable_details(details: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trust gate found; its own entries only if they are what it writes, others as they are."""
-    readers = {"trust": _NUMBER, "region_weights": _NUMBERS, "bayes_factors": _NUMBERS}
-    read = dict(details)
-    for name, reader in readers.items():
-        try:
-            reader.validate_python(read.get(name, 0.0 if reader is _NUMBER else []), strict=True)
-        except ValidationError:
-            del read[name]
-    return read
+    """What a trust gate found; of its own entries only those that are what it writes, others as they are."""
+    return {name: value for name, value in details.items() if name not in _DETAILS or _is_detail(name, value)}
 
 
-_NUMBER: TypeAdapter[Any] = TypeAdapter(float)
-_NUMBERS: TypeAdapter[Any] = TypeAdapter(list[float])
+_DETAILS: dict[str, TypeAdapter[Any]] = {
+    "trust": TypeAdapter(float | None),
+    "region_weights": TypeAdapter(list[float]),
+    "bayes_factors": TypeAdapter(list[float]),
+}
+
+
+def _is_detail(name: str, value: object) -> bool:
+    try:
+        read = _DETAILS[name].validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return name != "region_weights" or (all(share >= 0 for share in read) and sum(read) <= 1.0 + 1e-6)

@@ -279,8 +279,10 @@ class TestByWhom:
         study = self.study()
         mark_asking(study, self.start(study))  # and never does anything else
         elicitor = Changing([RIGHT])
-        ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=60.0).prepare(study, self.start(study), SPACE)
+        trial = self.start(study)
+        ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=60.0).prepare(study, trial, SPACE)
         assert elicitor.asked == []
+        mark_started(study, trial)
         ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=0.0).prepare(study, self.start(study), SPACE)
         assert len(elicitor.asked) == 1
 

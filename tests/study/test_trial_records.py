@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,31 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer, SearchSpace, UniformPrior
+from llm_prior_bo.study.training_data import training_data_of
 from llm_prior_bo.study.trial_records import (
+    ARRIVED_KEY,
+    ASKING_KEY,
+    CHOOSING_KEY,
+    FAILED_KEY,
+    HEARTBEAT_KEY,
     STARTED_KEY,
     SUGGESTION_KEY,
     Suggestion,
     abandon,
+    asker,
+    failed_by_itself,
+    is_asking,
+    is_choosing,
     is_own,
+    mark_arrived,
+    mark_asking,
+    mark_choosing,
     mark_started,
     publish_suggestion,
     read_suggestion,
 )
+from tests.conftest import Open
 
 SUGGESTION = Suggestion(
     params={"lr": 1e-3, "layers": 2, "act": "relu", "decay": None, "bias": True},
@@ -147,3 +164,150 @@ def test_an_abandoned_trial_has_failed() -> None:
     abandon(study, trial)
     assert study.trials[0].state == TrialState.FAIL
     abandon(study, trial)  # finished already: no error
+
+
+ODD: list[Any] = [
+    None,
+    5,
+    -1.5,
+    True,
+    "x",
+    "",
+    [],
+    [1],
+    [[1]],
+    {},
+    {"a": 1},
+    "null",
+    "[]",
+    '{"params": {}}',
+    "[" * 5000,
+]
+"""What anybody may have written where something else belongs."""
+
+
+@pytest.mark.parametrize("name", ["exponent", "log_prior", "slot", "details", "success_probability", "loss_bound"])
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_a_readable_record_has_fields_of_their_kinds(name: str, value: Any) -> None:
+    record = read_suggestion(with_record(json.dumps({"params": {"x": 1}, "phase": "model", "n": 3, name: value})))
+    if record is not None:
+        read = getattr(record, name)
+        kinds: dict[str, Any] = {"details": dict, "slot": int | None}
+        assert isinstance(read, kinds.get(name, float | int | None))
+
+
+@pytest.mark.parametrize("value", [*ODD, [-1.0], [0.9, 0.9], [float("nan")]], ids=repr)
+def test_details_of_a_gate_are_what_a_gate_writes(value: Any) -> None:
+    names = ("trust", "region_weights", "bayes_factors")
+    text = json.dumps(
+        {"params": {}, "phase": "model", "n": 3, "details": {**dict.fromkeys(names, value), "own": value}}
+    )
+    record = read_suggestion(with_record(text))
+    assert record is not None
+    assert isinstance(record.details.get("trust"), float | int | None)
+    weights = record.details.get("region_weights", [])
+    assert all(weight >= 0 for weight in weights)
+    assert sum(weights) <= 1.0 + 1e-6
+    assert all(isinstance(factor, float | int) for factor in record.details.get("bayes_factors", []))
+    assert "own" in record.details
+
+
+KEYS = [
+    STARTED_KEY,
+    SUGGESTION_KEY,
+    ASKING_KEY,
+    ARRIVED_KEY,
+    CHOOSING_KEY,
+    FAILED_KEY,
+    HEARTBEAT_KEY,
+    "retry_history",
+    "failed_trial",
+    "constraints",
+    "constraints:memory",
+]
+
+
+@pytest.mark.filterwarnings("ignore::llm_prior_bo.errors.LLMPriorWarning")
+@pytest.mark.parametrize("key", KEYS)
+def test_odd_attributes_of_trials_are_passed_over(key: str) -> None:
+    """In trials of all states, before there is an answer and after, in the start-up design and with the surrogate."""
+    space = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    elicitor = FixedElicitor(PriorAnswer.by_hand(numeric={"x": (0.5, 0.2, 0.8)}))
+    study = optuna.create_study()
+    states = itertools.cycle([TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.COMPLETE])
+    # Optuna's own search for the best trial takes every constraint for a number.
+    values = [value for value in ODD if not key.startswith("constraints") or isinstance(value, float | int)]
+    for value, state in zip([*values, *values[::-1]], states, strict=False):
+        trial = start(study)
+        study._storage.set_trial_param(trial._trial_id, "x", 0.25, space["x"])
+        study._storage.set_trial_system_attr(trial._trial_id, key, value if key != "constraints" else [value])
+        if state != TrialState.RUNNING:
+            study._storage.set_trial_state_values(trial._trial_id, state, [0.5] * (state == TrialState.COMPLETE))
+        assert isinstance(study._storage, InMemoryStorage)
+        study._storage._get_trial(trial._trial_id).datetime_start = datetime(2024, 1, 1)
+    study.sampler = LLMPriorSampler(elicitor=elicitor, search_space=space, n_startup_trials=9, seed=0)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=4)
+    study.sampler.get_statistics(study).trace()
+    study.sampler.get_statistics(study).to_dict()
+    assert [trial.state for trial in study.trials[-4:]] == [TrialState.COMPLETE] * 4
+
+
+class TestFailures:
+    def test_of_its_own_worker_or_told_by_another_process(self) -> None:
+        study = optuna.create_study()
+        for attributes in ({}, {STARTED_KEY: "s"}, {STARTED_KEY: "s", FAILED_KEY: True}):
+            study.add_trial(create_trial(state=TrialState.FAIL, system_attrs=attributes))
+        assert [failed_by_itself(trial) for trial in study.trials] == [True] * 3
+
+    def test_of_a_worker_that_died_while_its_trial_had_a_heartbeat(self) -> None:
+        attributes: dict[str, Any] = {STARTED_KEY: "s", HEARTBEAT_KEY: True}
+        assert not failed_by_itself(create_trial(state=TrialState.FAIL, system_attrs=attributes))
+        attributes[FAILED_KEY] = True
+        assert failed_by_itself(create_trial(state=TrialState.FAIL, system_attrs=attributes))
+
+    def test_only_failed_trials_have_failed(self) -> None:
+        assert not failed_by_itself(create_trial(state=TrialState.PRUNED, system_attrs={FAILED_KEY: True}))
+
+    @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning", "ignore:Heartbeat of storage is")
+    def test_with_heartbeats_only_trials_that_optimize_runs_can_die(self, tmp_path: Path) -> None:
+        rdb = RDBStorage(f"sqlite:///{tmp_path}/study.db", heartbeat_interval=60)
+        sampler = LLMPriorSampler(prior=UniformPrior(SearchSpace({"x": optuna.distributions.FloatDistribution(0, 1)})))
+        study = optuna.create_study(storage=rdb, study_name="s", sampler=sampler)
+        asked = study.ask()
+        optuna.load_study(storage=rdb, study_name="s").tell(asked.number, state=TrialState.FAIL)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+        assert failed_by_itself(study.trials[0])
+        assert [bool(trial.system_attrs.get(HEARTBEAT_KEY)) for trial in study.trials] == [False, True]
+        rdb.engine.dispose()
+
+    def test_that_another_process_tells_teach_where_trials_fail(self, open_storage: Open) -> None:
+        space: dict[str, optuna.distributions.BaseDistribution] = {"x": optuna.distributions.FloatDistribution(0, 1)}
+        sampler = LLMPriorSampler(prior=UniformPrior(SearchSpace(space)), seed=0)
+        study = optuna.create_study(storage=open_storage(), study_name="s", sampler=sampler)
+        other = optuna.load_study(storage=open_storage(), study_name="s")
+        for _ in range(4):
+            trial = study.ask(space)
+            other.tell(trial.number, state=TrialState.FAIL)
+        data = training_data_of(study, SearchSpace(space))
+        assert data.failed is not None
+        assert len(data.failed) == 4
+
+
+def test_flags_and_marks() -> None:
+    study = optuna.create_study()
+    trial = start(study)
+    assert asker(again(study, trial)) is None
+    mark_arrived(study, trial)
+    arrived = asker(again(study, trial))
+    mark_asking(study, trial)
+    assert arrived is not None
+    assert asker(again(study, trial)) != arrived
+    assert is_asking(again(study, trial))
+    mark_choosing(study, trial, True)
+    assert is_choosing(again(study, trial), max_age=60.0)
+    assert not is_choosing(again(study, trial), max_age=-60.0)
+    mark_choosing(study, trial, False)
+    assert not is_choosing(again(study, trial), max_age=60.0)
+    mark_choosing(study, trial, True)
+    publish_suggestion(study, trial, SUGGESTION)
+    assert not is_choosing(again(study, trial), max_age=60.0)

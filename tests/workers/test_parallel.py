@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from llm_prior_bo import LLMPriorSampler, MixturePrior, SearchSpace, _isolation, build_prior
+from llm_prior_bo import LLMPriorSampler, MixturePrior, SearchSpace, build_prior
 from llm_prior_bo.study import suggestion_lock
 from llm_prior_bo.study.trial_records import Suggestion, mark_choosing, publish_suggestion, read_suggestion
 from tests.elicitation.fake_server import FakeServer
@@ -63,8 +63,6 @@ class TestAtTheSameMoment:
         place = open_place("journal")
         study_at(place, sampler=given(n_startup_trials=5, seed=0)).optimize(suggest, n_trials=n_finished)
         looked = threading.Barrier(2)
-        # What keeps the threads of one process apart must not do the work here: workers are processes.
-        monkeypatch.setattr(_isolation, "_lock", contextlib.nullcontext())
 
         def late(*arguments: Any) -> None:
             """Publish when the other one has looked too, or is kept from looking."""
