@@ -38,7 +38,7 @@ from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BlindedElicitor",

@@ -6,9 +6,11 @@ by `fake_model`, and `study.optimize` stops after a few trials.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -73,3 +75,66 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     targets = [target.split("#")[0] for target in LINK.findall(page.read_text(encoding="utf-8"))]
     files = [target for target in targets if target and "://" not in target]
     assert [target for target in files if not (page.parent / target).exists()] == []
+
+
+def tables(page: Path, *titles: str) -> list[list[str]]:
+    """Rows of the tables of a page that have these titles, as texts of their cells."""
+    rows: list[list[str]] = []
+    inside = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        inside = cells == list(titles) or (inside and bool(cells))
+        if inside and cells != list(titles) and not set(line) <= set("|- "):
+            rows.append(cells)
+    return rows
+
+
+def exists(name: str) -> bool:
+    """Whether there is a module of this name, or something in one; fields of a dataclass included."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:n]))
+        except ImportError:
+            continue
+        for part in parts[n:]:
+            is_field = is_dataclass(found) and part in {field.name for field in fields(found)}
+            if not (is_field or hasattr(found, part)):
+                return False
+            found = getattr(found, part, None)
+        return True
+    return False
+
+
+MIGRATION = tables(ROOT / "docs" / "migration.md", "0.1", "0.2")
+DOTTED = re.compile(r"`((?:llm_prior_bo|benchmarks)(?:\.\w+)+)`")
+
+
+@pytest.mark.parametrize(("old", "new"), MIGRATION)
+def test_what_was_renamed_is_gone_and_its_successor_is_there(old: str, new: str) -> None:
+    assert [name for name in DOTTED.findall(old) if exists(name)] == []
+    assert [name for name in DOTTED.findall(new) if not exists(name)] == []
+
+
+def test_names_that_are_new_exist() -> None:
+    names = DOTTED.findall(
+        (ROOT / "docs" / "migration.md").read_text(encoding="utf-8").split("\nNew: ")[1].split("\n\n")[0]
+    )
+    assert len(names) >= 5
+    assert [name for name in names if not exists(name)] == []
+
+
+def test_places_named_in_the_design_exist() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    places = {place for place in re.findall(r"`([\w/]+(?:\.py|/))`", text) if "/" in place}
+    assert len(places) > 60
+    assert [p for p in sorted(places) if not any((base / p).exists() for base in (ROOT, ROOT / "llm_prior_bo"))] == []
+
+
+def test_the_picture_shows_every_folder_and_module_of_the_top_level() -> None:
+    picture = (ROOT / "docs" / "figures" / "structure.svg").read_text(encoding="utf-8")
+    package = ROOT / "llm_prior_bo"
+    names = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    names += [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    assert len(names) > 10
+    assert [name for name in names if f">{name}<" not in picture] == []
