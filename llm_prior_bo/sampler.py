@@ -6,7 +6,6 @@ import inspect
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
@@ -15,7 +14,6 @@ import torch
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
-from torch import Tensor
 
 from llm_prior_bo._arguments import (
     check_choices,
@@ -26,57 +24,40 @@ from llm_prior_bo._arguments import (
     prior_source,
     resolve_space,
 )
-from llm_prior_bo._isolation import isolated_torch, without_remarks
+from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, check_decay
 from llm_prior_bo.elicitation.elicitor import Elicitor
 from llm_prior_bo.elicitation.options import LLMOptions
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
 from llm_prior_bo.elicitation.record import Elicitation
-from llm_prior_bo.errors import SearchSpaceError
-from llm_prior_bo.models.data import TrainingData
-from llm_prior_bo.models.feasibility import (
-    FeasibilityModel,
-    add_failed_as_pending,
-    fit_feasibility,
-    resample_by_success_probability,
-    success_probability,
-)
-from llm_prior_bo.models.surrogate import fit_surrogate
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
+from llm_prior_bo.optimization.conditional_prior import conditional_prior
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.optimization.engine import Engine
-from llm_prior_bo.optimization.importance import study_insights
+from llm_prior_bo.optimization.importance import insights_of
 from llm_prior_bo.optimization.prior_source import GivenPrior, known_space
 from llm_prior_bo.optimization.refresh import RefreshPolicy
-from llm_prior_bo.optimization.startup import startup_point, startup_slot
+from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import EvidenceTrust, TrustGate
-from llm_prior_bo.priors import MixturePrior, OptimumPrior
+from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.asked import NOT_SUGGESTED, AskedParameters, SuggestedParams, suggested_value
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.study.independent import IndependentWarnings, why_independent
 from llm_prior_bo.study.inferred_space import InferredSpace
-from llm_prior_bo.study.process import timestamp
-from llm_prior_bo.study.storage import all_trials
 from llm_prior_bo.study.suggestion_lock import suggestion_lock
-from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
+from llm_prior_bo.study.training_data import PrunedTrials
 from llm_prior_bo.study.trial_records import (
-    Suggestion,
     abandon,
     mark_failed,
     mark_started,
     publish_suggestion,
     read_suggestion,
-    started_here,
 )
 from llm_prior_bo.study.uniform_sampler import PerTrialRandomSampler
 
 if TYPE_CHECKING:
     from optuna import Study
 
-N_STARTUP_WITH_PRIOR = 5
-N_STARTUP_WITHOUT_PRIOR = 10
-LATER_ANSWERS_AGE = 2
-"""A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
 DEFAULT_DECAY = BoundedLossDecay(max_loss=math.e, from_trial=20)
 """At most e times the loss bound of the unweighted strategy from trial 20 on: `n_0 ln c` = 20 nats over `n`, which was
 level with 40 on real tasks, better than 40 with wrong priors, and worse with right ones (`docs/measurements.md`)."""
@@ -164,19 +145,20 @@ class LLMPriorSampler(BaseSampler):
         check_choices(pruned=(pruned, get_args(PrunedTrials)))
         check_shares(uniform_startup_fraction=uniform_startup_fraction)
         self._search_space = resolve_space(search_space, prior)
-        self._engine = Engine(trust=trust, decay=None if decay is None else check_decay(decay))
-        self._n_startup_trials = n_startup_trials
-        self._outside_share = uniform_startup_fraction
-        self._feasibility = bool(feasibility)
+        self._trial_seed = design_seed = _entropy(seed)
+        self._engine = Engine(
+            trust=trust,
+            decay=None if decay is None else check_decay(decay),
+            startup=StartupDesign(n_startup_trials, uniform_startup_fraction, design_seed),
+            feasibility=bool(feasibility),
+            pruned=pruned,
+        )
         self._source = prior_source(
             model, elicitor, prior, space=self._search_space, refresh=refresh, options=llm_options
         )
-        self._pruned = pruned
         self._independent_sampler = independent_sampler or PerTrialRandomSampler(seed)
         self._independent_warnings = IndependentWarnings(warn_independent_sampling)
         self._asked = AskedParameters()
-        self._design_seed = _entropy(seed)
-        self._trial_seed = self._design_seed
 
     # Optuna's interface ------------------------------------------------------------------------------------------
 
@@ -206,7 +188,7 @@ class LLMPriorSampler(BaseSampler):
         if isinstance(self._source, GivenPrior):
             return dict(self._source.space.distributions)  # all: the density is over these very columns
         if self._search_space is None:
-            return _found_space(study).modelled
+            return InferredSpace.of_study(study).modelled
         return {name: d for name, d in self._search_space.distributions.items() if not d.single()}
 
     def sample_relative(
@@ -217,7 +199,9 @@ class LLMPriorSampler(BaseSampler):
             return {}
         space = SearchSpace(search_space)
         with suggestion_lock(study, trial), isolated_torch():
-            suggestion = without_remarks(partial(self._suggest, study, trial, space))
+            elicited = self._source.elicited_priors(study, space)
+            seed_for = partial(self._seed, trial)
+            suggestion = self._engine.suggest(study, trial, space, elicited, seed_for=seed_for)
             publish_suggestion(study, trial, suggestion)
         return SuggestedParams(suggestion.params)
 
@@ -231,7 +215,8 @@ class LLMPriorSampler(BaseSampler):
             return suggested
         space = SearchSpace({param_name: param_distribution})
         with isolated_torch():
-            prior = self._conditional_prior(study, trial, space)
+            relative = self.infer_relative_search_space(study, trial)
+            prior = conditional_prior(self._source, study, trial, space, relative=relative)
             draw = prior.sample(1, generator=_generator(self._seed(trial, param_name)))[0]
         self._warn_independent(study, trial, space, prior)
         if not prior.is_uniform:
@@ -255,114 +240,32 @@ class LLMPriorSampler(BaseSampler):
         """What the user has stated of the search space."""
         return {} if self._search_space is None else self._search_space.distributions
 
-    # One suggestion ----------------------------------------------------------------------------------------------
-
-    def _suggest(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> Suggestion:
-        elicited = self._source.elicited_priors(study, space)
-        prior = pool_elicited_priors(elicited)
-        data = training_data_of(
-            study, space, trial=trial, failed_as_pending=not self._feasibility, use_pruned=self._pruned
-        )
-        feasibility = fit_feasibility(data, space) if self._feasibility else None
-        data = add_failed_as_pending(data, feasibility)
-        if data.n < self._n_startup(prior) or data.n == 0:
-            return self._from_design(study, trial, space, prior, feasibility)
-        latest = elicited[-1]
-        if latest.trial_number == trial.number and _is_new(latest.prior.mode(), data):
-            return self._from_latest_answer(study, space, latest.prior)
-        return self._engine.suggest(
-            space,
-            elicited,
-            data,
-            feasibility,
-            n=_n_evidence(study),
-            age=_age(study, elicited),
-            seed=self._seed(trial, "acquisition"),
-        )
-
-    def _from_design(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        prior: OptimumPrior,
-        feasibility: FeasibilityModel | None,
-    ) -> Suggestion:
-        slot = startup_slot(study, trial)
-        n_startup = self._n_startup(prior)
-        x = startup_point(
-            prior,
-            slot,
-            n_startup_trials=n_startup,
-            n_uniform=0 if prior.is_uniform else round(self._outside_share * n_startup),
-            seed=self._design_seed,
-            space=space,
-        )
-        if feasibility is not None:
-            x = resample_by_success_probability(x, prior, feasibility, seed=self._seed(trial, "feasibility"))
-        return Suggestion(
-            params=space.decode(x),
-            phase="startup",
-            n=_n_evidence(study),
-            slot=slot,
-            log_prior=float(prior.log_prob(x)),
-            success_probability=success_probability(feasibility, x),
-        )
-
-    def _from_latest_answer(self, study: Study, space: SearchSpace, prior: OptimumPrior) -> Suggestion:
-        """The best guess of an answer that has just come: an answer is worth most at once."""
-        x = prior.mode()
-        log_prior = float(prior.log_prob(x))
-        return Suggestion(params=space.decode(x), phase="refresh", n=_n_evidence(study), log_prior=log_prior)
-
-    def _n_startup(self, prior: OptimumPrior) -> int:
-        """Size of the start-up design: fewer trials where a prior says where to look."""
-        if self._n_startup_trials is not None:
-            return self._n_startup_trials
-        return N_STARTUP_WITHOUT_PRIOR if prior.is_uniform else N_STARTUP_WITH_PRIOR
+    # Parts of the steps ------------------------------------------------------------------------------------------
 
     def _learn(
         self,
         study: Study,
         trial: FrozenTrial,
         reason: RefreshReason,
-        beliefs: Sequence[ElicitedPrior],
+        elicited: Sequence[ElicitedPrior],
         answers: Sequence[Sequence[Elicitation]],
     ) -> StudyInsights | None:
         """What a later question tells of the study so far; `None` while there is nothing to fit."""
         space = known_space(study, self._search_space)
-        seed = self._seed(trial, "insights")
+        if space is None:
+            return None
         with isolated_torch():
-            if space is None:
-                return None
-            data = training_data_of(study, space, trial=trial, use_pruned=self._pruned)
-            if data.n < 2:
-                return None
-            surrogate = fit_surrogate(data, space)
-            evidence = reweight_elicited_priors(beliefs, surrogate, data.numbers, gate=self._engine.trust, seed=seed)
-            return study_insights(surrogate, evidence, answers, trials=data.numbers, reason=reason, seed=seed)
-
-    def _conditional_prior(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> OptimumPrior:
-        """The prior of one parameter, its regions weighted by how well they explain the trial's other parameters."""
-        prior = self._source.current(study, space)
-        suggestion = read_suggestion(trial)
-        relative = self.infer_relative_search_space(study, trial) if suggestion is not None else {}
-        if not isinstance(prior, MixturePrior) or suggestion is None or not relative.keys() <= suggestion.params.keys():
-            return prior
-        known = SearchSpace(relative)
-        joint = self._source.current(study, known)
-        if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
-            return prior
-        weights = suggestion.details.get("region_weights", ())
-        if len(weights) == len(joint.weights):  # what the evidence has left of the regions
-            joint = joint.with_weights(weights, uniform_weight=max(1.0 - sum(weights), 0.0))
-        try:
-            # Some of the suggested values may not be those that the trial was given: they may be enqueued.
-            point = known.encode([{**suggestion.params, **trial.params}])
-            shares = joint.responsibilities(torch.as_tensor(point))[0]
-        except SearchSpaceError:  # published by a worker with other ranges, or choices that JSON does not hold
-            return prior
-        return prior.with_weights(shares[:-1].tolist(), uniform_weight=float(shares[-1]))
+            return insights_of(
+                study,
+                space,
+                elicited,
+                answers,
+                trial=trial,
+                use_pruned=self._engine.pruned,
+                gate=self._engine.trust,
+                reason=reason,
+                seed=self._seed(trial, "insights"),
+            )
 
     def _warn_independent(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> None:
         """Say why a parameter is sampled on its own, and how: once in this process."""
@@ -375,7 +278,7 @@ class LLMPriorSampler(BaseSampler):
             distribution,
             stated=None if self._search_space is None else self._search_space.distributions,
             # Not what has ended since: for a trial that started before anything was known there was no other way.
-            found=_found_space(study, ended_by=trial.datetime_start),
+            found=InferredSpace.of_study(study, ended_by=trial.datetime_start),
             suggested={} if suggestion is None else suggestion.params,
         )
         random = f"by {type(self._independent_sampler).__name__}"
@@ -386,35 +289,6 @@ class LLMPriorSampler(BaseSampler):
         """A seed for one purpose in one trial: it does not depend on what other trials or workers drew."""
         sequence = np.random.SeedSequence([self._trial_seed, trial.number, zlib.crc32(purpose.encode())])
         return int(sequence.generate_state(1)[0])
-
-
-def _is_new(x: Tensor, data: TrainingData) -> bool:
-    """Whether a point is neither evaluated nor under evaluation."""
-    return not bool((torch.cat([data.X, data.pending]) == x).all(dim=-1).any())
-
-
-def _n_evidence(study: Study) -> int:
-    """Finished trials of this study's own, without those added from elsewhere and without failed ones."""
-    return sum(started_here(study, trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-
-
-def _age(study: Study, beliefs: Sequence[ElicitedPrior]) -> int:
-    """Finished trials of this study's own that the beliefs have seen pass; those since a later answer count double."""
-    if len(beliefs) == 1:
-        return _n_evidence(study)
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    since = sum(started_here(study, trial) and trial.number >= beliefs[-1].trial_number for trial in trials)
-    return max(LATER_ANSWERS_AGE * since, 1)
-
-
-def _found_space(study: Study, *, ended_by: datetime | None = None) -> InferredSpace:
-    """What the trials of all of a pruner's brackets have asked for, or those of them that had ended at a time."""
-    trials = all_trials(study)
-    latest = timestamp(ended_by)
-    if latest is not None:
-        # As seconds: imported trials may have times with a zone.
-        trials = [trial for trial in trials if (timestamp(trial.datetime_complete) or math.inf) <= latest]
-    return InferredSpace.of(trials)
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -12,8 +12,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from benchmarks.harness.dynabo import AcceptanceTest, DecayFromArrival
 from llm_prior_bo.decay import PowerDecay
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.optimization.startup import N_STARTUP_WITHOUT_PRIOR
 from llm_prior_bo.priors import OptimumPrior, UniformPrior
-from llm_prior_bo.sampler import N_STARTUP_WITHOUT_PRIOR, LLMPriorSampler
+from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
 
 Distributions = Mapping[str, BaseDistribution]

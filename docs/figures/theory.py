@@ -33,10 +33,9 @@ from llm_prior_bo.decay import DecaySchedule, bind_decay, loss_bound
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.optimum_posterior import OptimumPosterior, optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.optimization.startup import startup_point
+from llm_prior_bo.optimization.startup import N_STARTUP_WITH_PRIOR, startup_point
 from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import RegionPrior, SplitNormalMarginal, UniformPrior
-from llm_prior_bo.sampler import N_STARTUP_WITH_PRIOR
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import Suggestion
 

@@ -7,8 +7,9 @@ here knows torch or densities; LiteLLM is imported when a model is asked, not be
 from __future__ import annotations
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts, match_choice
+from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
-from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import (
     CategoricalBelief,
     Correlation,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
-from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer
 from llm_prior_bo.elicitation.files import read_text_file
 from llm_prior_bo.elicitation.prompt.context import StudyContext

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from llm_prior_bo.elicitation.answer.parsing import follows_schema
@@ -15,13 +17,20 @@ from llm_prior_bo.elicitation.llm.client import MAX_TEXT_CHARACTERS, Completion,
 from llm_prior_bo.elicitation.llm.litellm_client import GRACE_SECONDS, LiteLLMClient
 from llm_prior_bo.elicitation.llm.messages import Messages
 from llm_prior_bo.elicitation.llm.retry import MAX_WAIT, BackOff, RateLimit
-from llm_prior_bo.elicitation.llm.secrets import redact
+from llm_prior_bo.elicitation.llm.secrets import cut_off, encodable, redact
 from llm_prior_bo.elicitation.llm.spending import SpendingError, SpendingLimit, Usage
+from llm_prior_bo.elicitation.masking import Mask, masked_messages, masked_record, names_in
 from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
 from llm_prior_bo.elicitation.prompt.render import ask_again, render_prompt
-from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation, provenance
+from llm_prior_bo.elicitation.record import Elicitation, provenance
 from llm_prior_bo.elicitation.settings import ElicitationSettings, check_count, check_number
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError
+
+MAX_COMPLAINT_CHARACTERS = 2_000
+"""What is wrong with an answer, sent back to the model and shown to the user, is cut here."""
+
+MAX_MODEL_CHARACTERS = 200
+"""A longer name of a model is cut."""
 
 _NOTHING = Usage()
 
@@ -139,8 +148,10 @@ class LLMElicitor:
             UnansweredError: If none came.
             SpendingError: If a limit was reached before.
         """
+        self._prepare_client()
         question = render_prompt(context)
-        conversation = _Conversation(question, started=time.perf_counter())
+        mask = self._mask_for(context)
+        conversation = _Conversation(masked_messages(question, mask), mask, started=time.perf_counter())
         for attempt in range(1, self._max_retries + 2):
             self._check_limit(spent, conversation)
             completion = self._next_completion(conversation, attempt)
@@ -151,8 +162,21 @@ class LLMElicitor:
             except AnswerError as error:
                 self._ask_again_or_give_up(conversation, completion, error, attempt)
                 continue
-            return _elicitation(answer, repairs, completion, conversation.bill(attempt), provenance(context, question))
+            elicitation = _elicitation(answer, repairs, completion, conversation.bill(attempt))
+            return masked_record(replace(elicitation, **provenance(context, question)), mask)
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
+
+    def _prepare_client(self) -> None:
+        """Let the client import what it needs: that is no part of a request's time."""
+        prepare = getattr(self._client, "prepare", None)
+        if prepare is not None:
+            with contextlib.suppress(Exception):  # the request will fail in the same way, and be explained
+                prepare()
+
+    def _mask_for(self, context: StudyContext) -> Mask:
+        """Masks secrets, but no name of the space: those are what is asked about."""
+        secrets = tuple(getattr(self._client, "secrets", ()))
+        return partial(redact, secrets=secrets, keep=names_in(context.distributions))
 
     def _check_limit(self, spent: Usage, conversation: _Conversation) -> None:
         """Keep the limits before a request.
@@ -184,17 +208,18 @@ class LLMElicitor:
             return completion
         assert error is not None
         self._wait_or_give_up(error, attempt, conversation.bill(attempt))
+        if getattr(error, "failed_generation", False):  # the server's own check of the format may be what fails
+            conversation.n_steps_down += 1
         return None
 
     def _complete(self, conversation: _Conversation) -> tuple[Completion | None, ElicitationError | None]:
-        """One completion, cleared of secrets before anything is read from it, sent back or stored; or what failed."""
+        """One completion of bounded size; or what failed."""
         try:
-            completion = self._request(conversation)
-            return _redacted(completion), None
+            return _bounded(self._request(conversation)), None
         except ElicitationError as error:
             return None, error
         except Exception as error:  # any client, any library: no failure of the model's side may stop a study
-            text = redact(f"{type(error).__name__}: {error}")
+            text = cut_off(conversation.mask(f"{type(error).__name__}: {error}"), MAX_COMPLAINT_CHARACTERS)
             retryable = isinstance(error, TimeoutError | ConnectionError)
         # Not within the `except`: the new error must not lead to the old one, whose text may hold a key.
         return None, ElicitationError(f"The client failed with {text}.", retryable=retryable)
@@ -217,15 +242,16 @@ class LLMElicitor:
     def _ask_again_or_give_up(
         self, conversation: _Conversation, completion: Completion, error: AnswerError, attempt: int
     ) -> None:
+        problem = cut_off(conversation.mask(str(error)), MAX_COMPLAINT_CHARACTERS)
         if attempt > self._max_retries:
             raise UnansweredError(
-                f"No usable answer in {attempt} attempt{'s' if attempt > 1 else ''}; the last time: {error}",
+                f"No usable answer in {attempt} attempt{'s' if attempt > 1 else ''}; the last time: {problem}",
                 retryable=True,
                 n_attempts=attempt,
                 usage=conversation.bill(attempt),
             ) from None
-        conversation.messages = ask_again(conversation.messages, completion.text, str(error))
-        conversation.problem = str(error)
+        conversation.messages = ask_again(conversation.messages, conversation.mask(completion.text), problem)
+        conversation.problem = problem
         if _ignores_schema(completion):
             conversation.n_steps_down += 1
 
@@ -243,6 +269,7 @@ class _Conversation:
     """One question on its way to an answer: what is sent next, and what was used up."""
 
     messages: Messages
+    mask: Mask
     started: float
     usage: Usage = _NOTHING
     last: Usage | None = None
@@ -262,30 +289,27 @@ def _ignores_schema(completion: Completion) -> bool:
     return not follows_schema(completion.text)
 
 
-def _redacted(completion: Completion) -> Completion:
-    model = None if completion.model is None else _clean(str(completion.model))
+def _bounded(completion: Completion) -> Completion:
+    """A completion of bounded size that can be encoded: half a character would fail where it is stored or sent."""
+    model, reason = completion.model, completion.finish_reason
     return replace(
-        completion, text=_clean(completion.text), model=model, refusal=_clean(completion.refusal or "") or None
+        completion,
+        text=encodable(str(completion.text or "")[:MAX_TEXT_CHARACTERS]),
+        model=None if model is None else encodable(str(model)[:MAX_MODEL_CHARACTERS]),
+        refusal=encodable(str(completion.refusal or "")[:MAX_COMPLAINT_CHARACTERS]) or None,
+        finish_reason=None if reason is None else str(reason)[:MAX_MODEL_CHARACTERS],
     )
 
 
-def _clean(text: str) -> str:
-    """Text without secrets that can be encoded: half a character would fail where it is stored, or sent back."""
-    return redact(text[:MAX_TEXT_CHARACTERS].encode("utf-8", "replace").decode("utf-8"))
-
-
-def _elicitation(
-    answer: PriorAnswer, repairs: tuple[str, ...], completion: Completion, usage: Usage, provenance: Mapping[str, Any]
-) -> Elicitation:
+def _elicitation(answer: PriorAnswer, repairs: tuple[str, ...], completion: Completion, usage: Usage) -> Elicitation:
     figures = asdict(usage)
     return Elicitation(
         answer=answer,
         repairs=repairs,
-        raw_text=completion.text[:MAX_RAW_CHARACTERS],
+        raw_text=completion.text,
         model=completion.model,
         n_attempts=figures.pop("n_calls"),
         **figures,
-        **provenance,
     )
 
 
@@ -295,6 +319,8 @@ def _read(completion: Completion, context: StudyContext) -> tuple[PriorAnswer, t
     Raises:
         AnswerError: Also for a refusal and for a text that was broken off.
     """
+    if completion.finish_reason == "content_filter" and not completion.text.strip():
+        raise AnswerError("Expected an answer, got none: the provider's content filter withheld it.")
     if completion.refusal and not completion.text.strip():
         raise AnswerError(f"Expected a belief about an optimisation problem, got a refusal: {completion.refusal[:300]}")
     try:

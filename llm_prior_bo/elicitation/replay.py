@@ -19,8 +19,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
-from llm_prior_bo.elicitation.answer.repair import check_fit, validate_answer
+from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import describe_validation_error
 from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of
 from llm_prior_bo.elicitation.files import read_text_file
@@ -140,7 +141,7 @@ class ReplayElicitor:
         return Elicitation(
             answer=answer,
             repairs=repairs,
-            raw_text=text,
+            raw_text=text[:MAX_RAW_CHARACTERS],
             model=exchange.model,
             prompt_version=exchange.prompt_version,
             prompt_hash=exchange.prompt_hash,
@@ -330,7 +331,8 @@ def _exchange(context: StudyContext, elicitation: Elicitation) -> Exchange:
     return Exchange(
         messages=messages,
         completions=(_replayable(elicitation),),
-        prompt_hash=prompt_hash(messages),
+        # Not of the messages as they are recorded: secrets are masked in those.
+        prompt_hash=elicitation.prompt_hash or prompt_hash(messages),
         space_fingerprint=context.space.fingerprint,
         trial_number=context.trial_number,
         model=elicitation.model,

@@ -1,27 +1,43 @@
-"""One suggestion after the start-up: surrogate, evidence, the terms of the score, and its maximum."""
+"""One suggestion: trials, start-up design, surrogate, evidence, the terms of the score, and its maximum."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from llm_prior_bo._isolation import without_remarks
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
 from llm_prior_bo.acquisition.log_sum import LogSum, Term
 from llm_prior_bo.acquisition.optimize import optimize_acquisition, perturbed
 from llm_prior_bo.decay import DecaySchedule, bind_decay, exponent_at, loss_bound
 from llm_prior_bo.models.data import TrainingData
-from llm_prior_bo.models.feasibility import FeasibilityModel, success_probability
+from llm_prior_bo.models.feasibility import (
+    FeasibilityModel,
+    add_failed_as_pending,
+    fit_feasibility,
+    success_probability,
+)
 from llm_prior_bo.models.surrogate import fit_surrogate
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, reweight_elicited_priors
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
+from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.progress import n_evidence
+from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
 from llm_prior_bo.study.trial_records import Suggestion
 
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+LATER_ANSWERS_AGE = 2
+"""A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
 N_PRIOR_STARTS = 128
 N_INCUMBENTS = 5
 KEPT_APART = 1e-3
@@ -36,12 +52,52 @@ class Engine:
         trust: The gate that weighs the prior by the evidence; `None`: it stays as it is.
         decay: Age of the prior -> exponent with which it is multiplied into the acquisition function; `None`: not at
             all.
+        startup: The trials before the surrogate takes over.
+        feasibility: Whether to learn from failed trials where trials fail.
+        pruned: What pruned trials are to the surrogate.
     """
 
     trust: TrustGate | None
     decay: DecaySchedule | None
+    startup: StartupDesign
+    feasibility: bool = True
+    pruned: PrunedTrials = "avoid"
 
     def suggest(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        elicited: Sequence[ElicitedPrior],
+        *,
+        seed_for: Callable[[str], int],
+    ) -> Suggestion:
+        """Choose parameters for a trial.
+
+        Args:
+            study: The study.
+            trial: The trial that a suggestion is wanted for.
+            space: The parameters.
+            elicited: Densities over the optimum, oldest first, at least one.
+            seed_for: A seed for a purpose.
+        """
+        data = training_data_of(
+            study, space, trial=trial, failed_as_pending=not self.feasibility, use_pruned=self.pruned
+        )
+        feasibility = fit_feasibility(data, space) if self.feasibility else None
+        data = add_failed_as_pending(data, feasibility)
+        prior, n = pool_elicited_priors(elicited), n_evidence(study)
+        if data.n < max(self.startup.size(prior), 1):
+            seed = seed_for("feasibility")
+            return self.startup.suggest(study, trial, space, prior, feasibility, n=n, seed=seed)
+        if elicited[-1].trial_number == trial.number and _is_new(elicited[-1].prior.mode(), data):
+            return _best_guess(space, elicited[-1].prior, n=n)
+        age = _age(study, elicited)
+        seed = seed_for("acquisition")
+        # BoTorch remarks on points that nearly coincide.
+        return without_remarks(lambda: self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed))
+
+    def _maximize(
         self,
         space: SearchSpace,
         elicited: Sequence[ElicitedPrior],
@@ -52,17 +108,7 @@ class Engine:
         age: int,
         seed: int,
     ) -> Suggestion:
-        """Maximise the score.
-
-        Args:
-            space: The parameters.
-            elicited: Densities over the optimum, oldest first.
-            data: The trials, at least one of them finished.
-            feasibility: How probable it is that a trial finishes; `None` where nothing has failed.
-            n: Finished trials of the study, for the record.
-            age: Finished trials since the densities were elicited, for the decay.
-            seed: Seed of all randomness.
-        """
+        """Maximise the score: the acquisition function, the prior's term and that of feasibility."""
         surrogate = fit_surrogate(data, space)
         evidence = reweight_elicited_priors(elicited, surrogate, data.numbers, gate=self.trust, seed=seed)
         terms = [self._prior_term(evidence.prior, age), *feasibility_terms(feasibility)]
@@ -111,6 +157,24 @@ class Engine:
             success_probability=success_probability(feasibility, x),
             details=evidence.details(),
         )
+
+
+def _best_guess(space: SearchSpace, prior: OptimumPrior, *, n: int) -> Suggestion:
+    """The best guess of an answer that has just come: an answer is worth most at once."""
+    x = prior.mode()
+    return Suggestion(params=space.decode(x), phase="refresh", n=n, log_prior=float(prior.log_prob(x)))
+
+
+def _is_new(x: Tensor, data: TrainingData) -> bool:
+    """Whether a point is neither evaluated nor under evaluation."""
+    return not bool((torch.cat([data.X, data.pending]) == x).all(dim=-1).any())
+
+
+def _age(study: Study, elicited: Sequence[ElicitedPrior]) -> int:
+    """Finished trials of this study's own that the answers have seen pass; those since a later answer count double."""
+    if len(elicited) == 1:
+        return n_evidence(study)
+    return max(LATER_ANSWERS_AGE * n_evidence(study, since=elicited[-1].trial_number), 1)
 
 
 def feasibility_terms(feasibility: FeasibilityModel | None) -> list[Term]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,16 +15,54 @@ from llm_prior_bo.elicitation.answer.choices import choice_texts
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RefreshReason, RegionReport, StudyInsights
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.models.optimum_posterior import optimum_posterior
-from llm_prior_bo.models.surrogate import Surrogate
-from llm_prior_bo.optimization.elicited_priors import pooled_shares
-from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, incumbents
+from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pooled_shares, reweight_elicited_priors
+from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
 
 N_UNIFORM = 512
 N_NEAR = 64
 N_DRAWS = 512
 _LEVELS = (0.1, 0.5, 0.9)
+
+
+def insights_of(
+    study: Study,
+    space: SearchSpace,
+    elicited: Sequence[ElicitedPrior],
+    answers: Sequence[Sequence[Elicitation]],
+    *,
+    trial: FrozenTrial,
+    use_pruned: PrunedTrials,
+    gate: TrustGate | None,
+    reason: RefreshReason,
+    seed: int,
+) -> StudyInsights | None:
+    """What a later question tells of a study so far; `None` while there is nothing to fit.
+
+    Args:
+        study: The study.
+        space: All parameters that are known.
+        elicited: The densities so far, oldest first.
+        answers: The answers behind each.
+        trial: The trial for which is asked.
+        use_pruned: What pruned trials are to the surrogate.
+        gate: Who weighs the densities by the evidence.
+        reason: Why it is asked again.
+        seed: Seed of all draws.
+    """
+    data = training_data_of(study, space, trial=trial, use_pruned=use_pruned)
+    if data.n < 2:
+        return None
+    surrogate = fit_surrogate(data, space)
+    evidence = reweight_elicited_priors(elicited, surrogate, data.numbers, gate=gate, seed=seed)
+    return study_insights(surrogate, evidence, answers, trials=data.numbers, reason=reason, seed=seed)
 
 
 def study_insights(

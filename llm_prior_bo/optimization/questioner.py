@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from llm_prior_bo.elicitation.answer.remarks import guesses_at_bounds, remarks
 from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of
-from llm_prior_bo.elicitation.llm.secrets import printable, redact
+from llm_prior_bo.elicitation.llm.secrets import cut_off, printable, redact
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.prompt.context import StudyContext
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
@@ -34,6 +34,9 @@ LearnInsights = Callable[
 """What the surrogate has learned: from the reason to ask again, the priors so far and the answers behind each."""
 
 NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
+MAX_REASON_CHARACTERS = 3_000
+"""What a warning says of a failure or of repairs is cut here; all repairs are in the study's record."""
+
 _log = get_logger(f"optuna.{__name__}")  # below Optuna's own, whose level and handlers the user knows
 
 
@@ -118,9 +121,10 @@ class Questioner:
 
     def _give_up(self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int) -> None:
         self.cache.give_up(study)
-        reason = str(error)
+        reason = cut_off(str(error), MAX_REASON_CHARACTERS)
         if not isinstance(error, LLMPriorError):  # the name of a strange error says more than its text
-            reason = redact(f"Expected an answer from {type(self.elicitor).__name__}, got {error!r}.")
+            told = cut_off(redact(repr(error)), MAX_REASON_CHARACTERS)
+            reason = f"Expected an answer from {type(self.elicitor).__name__}, got {told}."
         usage = getattr(error, "usage", None)
         known = usage if isinstance(usage, Usage) else None
         save_failure(study, trial.number, reason, usage=known, n_finished=n_finished)
@@ -144,4 +148,4 @@ def _warn_of_repairs(answers: Sequence[Elicitation]) -> None:
     repairs = [repair for answer in answers for repair in answer.repairs]
     if repairs:
         text = printable(f"The answer was repaired: {'; '.join(repairs)}")
-        warnings.warn(text, RepairedAnswerWarning, stacklevel=2)
+        warnings.warn(cut_off(text, MAX_REASON_CHARACTERS), RepairedAnswerWarning, stacklevel=2)

@@ -3,28 +3,100 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from optuna.trial import FrozenTrial
 from torch import Tensor
 
+from llm_prior_bo.models.feasibility import (
+    FeasibilityModel,
+    resample_by_success_probability,
+    success_probability,
+)
 from llm_prior_bo.priors import OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.storage import all_trials
-from llm_prior_bo.study.trial_records import read_suggestion, started_here
+from llm_prior_bo.study.trial_records import Suggestion, read_suggestion, started_here
 
 if TYPE_CHECKING:
     from optuna import Study
 
 
+N_STARTUP_WITH_PRIOR = 5
+"""Start-up trials where a prior says where to look; two or three were level with five (`docs/measurements.md`)."""
+
+N_STARTUP_WITHOUT_PRIOR = 10
+"""Start-up trials without a prior, as Optuna's samplers have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartupDesign:
+    """The trials before the surrogate takes over.
+
+    Args:
+        n_trials: How many; `None`: `N_STARTUP_WITH_PRIOR` or `N_STARTUP_WITHOUT_PRIOR`.
+        uniform_fraction: Share of them that is spent on uniform points, in [0, 1].
+        seed: Seed of the design, the same for all its positions.
+    """
+
+    n_trials: int | None
+    uniform_fraction: float
+    seed: int
+
+    def size(self, prior: OptimumPrior) -> int:
+        """Number of trials."""
+        if self.n_trials is not None:
+            return self.n_trials
+        return N_STARTUP_WITHOUT_PRIOR if prior.is_uniform else N_STARTUP_WITH_PRIOR
+
+    def suggest(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        prior: OptimumPrior,
+        feasibility: FeasibilityModel | None,
+        *,
+        n: int,
+        seed: int,
+    ) -> Suggestion:
+        """The point of the first free position, moved where it would probably fail.
+
+        Args:
+            study: The study.
+            trial: The trial that a suggestion is wanted for.
+            space: The parameters.
+            prior: Where to draw from.
+            feasibility: How probable it is that a trial finishes; `None` where nothing has failed.
+            n: Finished trials of the study, for the record.
+            seed: Seed of what takes the place of a point that would probably fail.
+        """
+        slot = startup_slot(study, trial)
+        size = self.size(prior)
+        n_uniform = 0 if prior.is_uniform else round(self.uniform_fraction * size)
+        x = startup_point(prior, slot, n_startup_trials=size, n_uniform=n_uniform, seed=self.seed, space=space)
+        if feasibility is not None:
+            x = resample_by_success_probability(x, prior, feasibility, seed=seed)
+        return Suggestion(
+            params=space.decode(x),
+            phase="startup",
+            n=n,
+            slot=slot,
+            log_prior=float(prior.log_prob(x)),
+            success_probability=success_probability(feasibility, x),
+        )
+
+
 def startup_slot(study: Study, trial: FrozenTrial) -> int:
     """The position of a trial in the start-up design: the first free one.
 
-    Workers choose one after the other (`turns`), so those that start at the same time take different positions. A
-    position whose trial failed is not tried again, and none is lost to a trial whose parameters came from elsewhere.
+    Workers choose one after the other (`suggestion_lock`), so those that start at the same time take different
+    positions. A position whose trial failed is not tried again, and none is lost to a trial whose parameters came from
+    elsewhere.
     """
-    # Of all of a pruner's brackets, lest each of them begins with the same points.
+    # Of all of a pruner's brackets, or each of them would begin with the same points.
     trials = all_trials(study)
     others = [other for other in trials if other.number != trial.number]
     own = [other for other in others if started_here(study, other)]

@@ -14,13 +14,17 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts, match_choice
-from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, Correlation, NumericBelief, PriorAnswer, Region
+from llm_prior_bo.elicitation.answer.schema import (
+    MAX_CORRELATION,
+    CategoricalBelief,
+    Correlation,
+    NumericBelief,
+    PriorAnswer,
+    Region,
+)
 from llm_prior_bo.errors import AnswerError, ConfigurationError
 from llm_prior_bo.priors import CategoricalMarginal, Marginal, MixturePrior, RegionPrior, SplitNormalMarginal
 from llm_prior_bo.space import Column, SearchSpace
-
-MAX_CORRELATION = 0.95
-"""Stated correlations are cut to this: nobody's belief ties two parameters together exactly."""
 
 UNNAMED_MASS = 0.1
 """Choices that an answer leaves out share at least this much, however much the named ones claim."""

@@ -11,10 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+
+from llm_prior_bo.study.process import timestamp
+from llm_prior_bo.study.storage import all_trials
+
+if TYPE_CHECKING:
+    from optuna import Study
 
 from llm_prior_bo.space import STEP_TOLERANCE
 
@@ -47,6 +55,16 @@ class InferredSpace:
             for name, distribution in trial.distributions.items():
                 seen.setdefault(name, {})[position] = distribution
         return cls(seen, len(ended))
+
+    @classmethod
+    def of_study(cls, study: Study, *, ended_by: datetime | None = None) -> InferredSpace:
+        """What the trials of all of a pruner's brackets have asked for, or those of them that had ended at a time."""
+        trials = all_trials(study)
+        latest = timestamp(ended_by)
+        if latest is not None:
+            # As seconds: imported trials may have times with a zone.
+            trials = [trial for trial in trials if (timestamp(trial.datetime_complete) or math.inf) <= latest]
+        return cls.of(trials)
 
     def n_occurrences(self, name: str) -> int:
         """How many trials have asked for a parameter."""

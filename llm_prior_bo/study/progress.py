@@ -14,7 +14,7 @@ from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import FailureRecord
 from llm_prior_bo.study.storage import all_trials, trial_constraints
-from llm_prior_bo.study.trial_records import read_suggestion
+from llm_prior_bo.study.trial_records import read_suggestion, started_here
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -91,3 +91,14 @@ def _n_since_improvement(finished: Sequence[FrozenTrial], directions: Sequence[S
             front = np.vstack([front[~(losses <= front).all(axis=-1)], losses])
             n_since = 0
     return n_since
+
+
+def n_evidence(study: Study, *, since: int = 0) -> int:
+    """Finished trials of this study's own, without those added from elsewhere and without failed ones.
+
+    Args:
+        study: The study; of a pruner's bracket view, the trials of the bracket count.
+        since: Number of the first trial that counts.
+    """
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sum(trial.number >= since and started_here(study, trial) for trial in finished)

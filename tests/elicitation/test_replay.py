@@ -237,7 +237,7 @@ class TestLiveRun:
 
     def study(self, elicitor: Elicitor, n_trials: int, *, refresh: RefreshPolicy | None = None) -> optuna.Study:
         sampler = LLMPriorSampler(
-            elicitor=elicitor, search_space=self.SPACE, n_startup_trials=2, n_answers=2, refresh=refresh, seed=1
+            elicitor=elicitor, search_space=self.SPACE, n_startup_trials=2, refresh=refresh, seed=1
         )
         study = optuna.create_study(sampler=sampler)
         study.optimize(
@@ -252,13 +252,13 @@ class TestLiveRun:
             for best in (0.2, 0.4, 0.6, 0.8):
                 answer = PriorAnswer.by_hand(numeric={"x": (best, best - 0.1, best + 0.1), "y": (0.1, 0.0, best)})
                 server.answer(answer.model_dump_json())
-            live = LLMElicitor("openai/anything", api_base=server.url, api_key="x", max_retries=0)
+            live = LLMElicitor("openai/anything", api_base=server.url, api_key="x", max_retries=0, n_answers=2)
             recorded = self.study(RecordingElicitor(live, path), 6, refresh=refresh)
             n_requests = len(server.requests)
         assert n_requests == 4  # two answers to the first question, two to a later one
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            replayed = self.study(ReplayElicitor(path, strict=True), 6, refresh=refresh)
+            replayed = self.study(ReplayElicitor(path, strict=True, n_answers=2), 6, refresh=refresh)
         assert [trial.params for trial in replayed.trials] == [trial.params for trial in recorded.trials]
         answers = [
             [
@@ -273,7 +273,7 @@ class TestLiveRun:
     def test_another_study_is_told_so(self, tmp_path: Path) -> None:
         path = tmp_path / "run.json"
         answer = PriorAnswer.by_hand(numeric={"x": (0.2, 0.1, 0.3)}).model_dump_json()
-        self.study(RecordingElicitor(LLMElicitor(client=FunctionClient(lambda _: answer)), path), 1)
+        self.study(RecordingElicitor(LLMElicitor(client=FunctionClient(lambda _: answer), n_answers=2), path), 1)
         other = dataclasses.replace(StudyContext(distributions=self.SPACE), problem_description="something else")
         wanted = prompt_hash(render_prompt(other))
         with pytest.warns(ElicitationWarning, match=f"no answer to this very prompt .{wanted}.*asked for trial 0"):

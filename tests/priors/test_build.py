@@ -13,10 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, Correlation, NumericBelief, PriorAnswer, Region
+from llm_prior_bo.elicitation.answer.schema import (
+    MAX_CORRELATION,
+    CategoricalBelief,
+    Correlation,
+    NumericBelief,
+    PriorAnswer,
+    Region,
+)
 from llm_prior_bo.errors import AnswerError, ConfigurationError
 from llm_prior_bo.priors import CategoricalMarginal, Marginal, MixturePrior, SplitNormalMarginal
-from llm_prior_bo.priors.build import MAX_CORRELATION, UNNAMED_MASS, build_prior
+from llm_prior_bo.priors.build import UNNAMED_MASS, build_prior
 from llm_prior_bo.space import SearchSpace
 from tests.strategies import spaces
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer
+from llm_prior_bo.elicitation.llm.secrets import cut_off
 from llm_prior_bo.errors import AnswerError
 
 ANSWER_FIELDS = tuple(PriorAnswer.model_fields)
@@ -17,9 +18,9 @@ ANSWER_FIELDS = tuple(PriorAnswer.model_fields)
 
 # Any of these marks an object as an answer; an inner row or a stray object in the model's reasoning has none of them.
 _MARKS = ("regions", "numeric", "categorical")
-_FENCE = re.compile(r"```[a-zA-Z]*\s*(.*?)```", re.DOTALL)
+_LANGUAGE = re.compile(r"[a-zA-Z]*")
 _MAX_CHARACTERS = 500_000
-# Brackets are tried until so many characters have been read in vain.
+# Brackets are tried until so many characters have been read without success.
 _MAX_WORK = 4 * _MAX_CHARACTERS
 _COST_OF_FAILURE = 1_000  # in characters: each error counts the lines of the text before it
 _COST_OF_DEPTH = 10_000  # a text that is nested too deeply was read as far as the recursion went
@@ -58,7 +59,14 @@ def follows_schema(text: str) -> bool:
 
 def _candidates(text: str) -> Iterator[str]:
     yield text.strip().lstrip("\ufeff")
-    yield from reversed(_FENCE.findall(text))
+    yield from reversed(_fenced(text))
+
+
+def _fenced(text: str) -> list[str]:
+    """What stands between pairs of fences, in time that is linear in the length of the text."""
+    parts = text.split("```")
+    inner = parts[1 : len(parts) - 1 : 2]  # the last part has no fence behind it
+    return [part[_LANGUAGE.match(part).end() :] for part in inner]  # type: ignore[union-attr]  # matches anything
 
 
 def _load(text: str) -> Any:
@@ -85,7 +93,7 @@ def _embedded_objects(text: str) -> Iterator[Any]:
     """Every JSON object in a text, outermost ones only."""
     decoder = json.JSONDecoder()
     position = text.find("{")
-    work = 0  # each bracket may be read to the far end in vain: a hostile text must not take its length squared
+    work = 0  # each bracket may be read to the far end for nothing: a hostile text must not take its length squared
     while position >= 0 and work < _MAX_WORK:
         try:
             value, end = decoder.raw_decode(text, position)
@@ -103,7 +111,7 @@ def _diagnosis(text: str) -> str:
     """Why there is no answer in a text, for the model to read."""
     value = _load(_unfenced(text))
     if isinstance(value, dict):
-        given = ", ".join(sorted(map(str, value))[:10]) or "none"
+        given = ", ".join(cut_off(str(name), 50) for name in sorted(map(str, value))[:10]) or "none"
         return f"Expected a JSON object with the fields {', '.join(ANSWER_FIELDS)}, got one with the fields {given}."
     if value is not None:
         return f"Expected one JSON object, got a JSON {type(value).__name__}."
@@ -113,7 +121,7 @@ def _diagnosis(text: str) -> str:
 
 
 def _unfenced(text: str) -> str:
-    blocks = _FENCE.findall(text)
+    blocks = _fenced(text)
     return blocks[-1] if blocks else text
 
 

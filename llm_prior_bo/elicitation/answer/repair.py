@@ -9,17 +9,18 @@ Answers from models, files, people and the study's storage all come in through `
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts, match_choice
+from llm_prior_bo.elicitation.answer.names import NameMatcher, listing, mismatch, parameters_named
 from llm_prior_bo.elicitation.answer.parsing import ANSWER_FIELDS, parse_answer
 from llm_prior_bo.elicitation.answer.schema import (
+    MAX_CORRELATION,
     MAX_REGIONS,
     CategoricalBelief,
     Correlation,
@@ -28,14 +29,23 @@ from llm_prior_bo.elicitation.answer.schema import (
     Region,
     choice_text,
 )
+from llm_prior_bo.elicitation.answer.values import as_float, as_integer, clean, json_text, normalised, shown, total_of
+from llm_prior_bo.elicitation.llm.secrets import cut_off
 from llm_prior_bo.errors import AnswerError
 from llm_prior_bo.space import SearchSpace
 
-MAX_CORRELATION = 0.99
-"""Largest absolute correlation kept; at 1 the density would be degenerate."""
-
 _DEFAULT_CONFIDENCE = 0.5  # for an answer that says nothing usable about its confidence
 _WEIGHT_TOLERANCE = 0.02  # rounding of weights is not worth a remark
+
+MAX_ROWS = 10_000
+"""Rows of one kind that are read: eight regions of a thousand parameters or choices have fewer."""
+
+MAX_REPAIRS = 50
+"""Sentences about repairs that are kept."""
+
+MAX_SENTENCE_CHARACTERS = 600
+"""A longer one is cut: names can be of any length."""
+
 _LISTS = ("regions", "numeric", "categorical", "correlations")
 _MAX_NOTES = 20_000
 _MAX_LABEL = 200
@@ -77,64 +87,6 @@ def validate_answer(
     return repaired, tuple(repair.sentences)
 
 
-def check_fit(answer: Mapping[str, Any] | PriorAnswer, space: SearchSpace) -> None:
-    """Refuse a hand-written answer that belongs to another search space.
-
-    Raises:
-        AnswerError: If the answer has beliefs, but none about a parameter of the space.
-    """
-    data = answer.model_dump() if isinstance(answer, PriorAnswer) else answer
-    given = _parameters_named(data, known=_NameMatcher(space.names))
-    if given and not any(name in space.names for name in given):
-        raise AnswerError(_mismatch(space, given))
-
-
-def _parameters_named(data: Mapping[str, Any], *, known: Callable[[object], str | None]) -> list[str]:
-    """Parameters in the belief rows of an answer: in the space's spelling where it knows them; no doubles."""
-    names: dict[str, None] = {}
-    for key in ("numeric", "categorical"):
-        rows = data.get(key)
-        for row in rows if isinstance(rows, list | tuple) else ():
-            if isinstance(row, Mapping) and "parameter" in row:
-                names[known(row["parameter"]) or _clean(row["parameter"])[:_MAX_LABEL]] = None
-    return list(names)
-
-
-def _mismatch(space: SearchSpace, given: Iterable[str]) -> str:
-    return (
-        f"Expected beliefs about parameters of this search space, {_listing(space.names)}, got beliefs about "
-        f"{_listing(given)}; the answer fits another search space, or its names are misspelled."
-    )
-
-
-def _listing(names: Iterable[str], limit: int = 40) -> str:
-    shown = [repr(name) for name in names]
-    more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
-    return ", ".join(shown[:limit]) + more
-
-
-class _NameMatcher:
-    """Finds the parameter that a text names: exactly, else without regard to case, blanks and the kind of dash."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = set(names)
-        self._folded: dict[str, list[str]] = {}
-        for name in names:
-            self._folded.setdefault(self._fold(name), []).append(name)
-
-    def __call__(self, text: object) -> str | None:
-        if not isinstance(text, str):
-            return None
-        if text in self._names:
-            return text
-        candidates = self._folded.get(self._fold(text), [])
-        return candidates[0] if len(candidates) == 1 else None
-
-    @staticmethod
-    def _fold(name: str) -> str:
-        return name.strip().strip("\"'`").strip().casefold().replace("-", "_").replace(" ", "_")
-
-
 @dataclass
 class _Repair:
     """One answer on its way through the repairs; `sentences` grows."""
@@ -143,7 +95,7 @@ class _Repair:
     sentences: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._name = _NameMatcher(self.space.names)
+        self._name = NameMatcher(self.space.names)
 
     def run(self, data: Mapping[str, Any]) -> PriorAnswer:
         lists = self._lists(data)
@@ -162,21 +114,23 @@ class _Repair:
         )
 
     def _say(self, sentence: str) -> None:
-        # A model that errs in one row errs in many: the same sentence once.
-        if sentence not in self.sentences:
-            self.sentences.append(sentence)
+        # A model that errs in one row errs in many: the same sentence once, and no more than anyone reads.
+        if len(self.sentences) < MAX_REPAIRS and sentence not in self.sentences:
+            self.sentences.append(cut_off(sentence, MAX_SENTENCE_CHARACTERS))
+            if len(self.sentences) == MAX_REPAIRS:
+                self.sentences[-1] = "Further repairs are not listed."
 
     # Shape --------------------------------------------------------------------------------------------------------
 
     def _lists(self, data: Mapping[str, Any]) -> dict[str, list[_Row]]:
         if not any(key in data for key in _LISTS[:3]):
-            given = _listing(_clean(key) for key in data) or "none"
+            given = listing((clean(key) for key in data), limit=10) or "none"
             raise AnswerError(
                 f"Expected a JSON object with the fields {', '.join(ANSWER_FIELDS)}, got the fields {given}."
             )
-        extra = [_clean(key) for key in data if key not in ANSWER_FIELDS]
+        extra = [clean(key) for key in data if key not in ANSWER_FIELDS]
         if extra:
-            self._say(f"Fields that an answer does not have were ignored: {_listing(extra, limit=5)}.")
+            self._say(f"Fields that an answer does not have were ignored: {listing(extra, limit=5)}.")
         return {key: self._rows(data, key) for key in _LISTS}
 
     def _rows(self, data: Mapping[str, Any], key: str) -> list[_Row]:
@@ -188,7 +142,10 @@ class _Repair:
             self._say(f"{key!r} was an object instead of a list of rows.")
             value = _rows_of_object(value)
         if not isinstance(value, list | tuple):
-            raise AnswerError(f"Expected {key!r} to be a list of rows, got {_shown(value)}.")
+            raise AnswerError(f"Expected {key!r} to be a list of rows, got {shown(value)}.")
+        if len(value) > MAX_ROWS:
+            self._say(f"Of {len(value)} rows in {key!r} the first {MAX_ROWS} were read.")
+            value = value[:MAX_ROWS]
         rows = [row for row in value if isinstance(row, Mapping)]
         if len(rows) < len(value):
             self._say(f"Entries of {key!r} that are not rows were dropped.")
@@ -198,10 +155,10 @@ class _Repair:
         notes = data.get("notes")
         if notes is None:
             return ""
-        return _clean(notes if isinstance(notes, str) else _json_text(notes))[:_MAX_NOTES]
+        return clean(notes if isinstance(notes, str) else json_text(notes))[:_MAX_NOTES]
 
     def _confidence(self, data: Mapping[str, Any]) -> float:
-        value = _float(data.get("confidence"))
+        value = as_float(data.get("confidence"))
         if value is None:
             self._say(f"The confidence was missing or not a number and taken as {_DEFAULT_CONFIDENCE}.")
             return _DEFAULT_CONFIDENCE
@@ -231,7 +188,7 @@ class _Repair:
         return self._with_normalised_weights([region for region in found.values() if region.region in kept])
 
     def _implied_region(self, lists: Mapping[str, list[_Row]]) -> Region:
-        ids = {_integer(row.get("region")) for key in _LISTS[1:3] for row in lists[key]} - {None}
+        ids = {as_integer(row.get("region")) for key in _LISTS[1:3] for row in lists[key]} - {None}
         if len(ids) > 1:
             raise AnswerError(
                 f"Expected 'regions' to list the regions and their weights, got none, but rows of {len(ids)} regions."
@@ -241,27 +198,27 @@ class _Repair:
         return Region(region=number, label="", weight=1.0)
 
     def _region(self, row: _Row, position: int, *, alone: bool) -> Region | None:
-        number = _integer(row.get("region"))
+        number = as_integer(row.get("region"))
         if number is None:
             number = position
             self._say(f"A region without a number was taken as number {position}.")
-        weight = _float(row.get("weight"))
+        weight = as_float(row.get("weight"))
         if weight is None or weight < 0:
             if not alone:
                 self._say(f"Region {number} was dropped: its weight is not a number >= 0.")
                 return None
             weight = 1.0
             self._say(f"The weight of the only region, {number}, was taken as 1.")
-        return Region(region=number, label=_clean(row.get("label", ""))[:_MAX_LABEL], weight=weight)
+        return Region(region=number, label=clean(row.get("label", ""))[:_MAX_LABEL], weight=weight)
 
     def _with_normalised_weights(self, regions: list[Region]) -> list[Region]:
         if not regions:
             raise AnswerError("Expected at least one region with a weight, got none with a finite weight >= 0.")
-        weights = _normalised([region.weight for region in regions])
+        weights = normalised([region.weight for region in regions])
         if weights is None:
             self._say("All region weights were zero; the regions were taken as equally likely.")
             weights = [1.0 / len(regions)] * len(regions)
-        elif abs(_total(region.weight for region in regions) - 1.0) > _WEIGHT_TOLERANCE:
+        elif abs(total_of(region.weight for region in regions) - 1.0) > _WEIGHT_TOLERANCE:
             self._say("The regions' weights did not sum to 1 and were normalised.")
         usable = [
             region.model_copy(update={"weight": weight})
@@ -274,12 +231,12 @@ class _Repair:
 
     def _region_of(self, row: _Row, ids: list[int], what: str) -> int | None:
         """The region that a belief row belongs to; `None` (and a sentence) if there is no such region."""
-        number = _integer(row.get("region"))
+        number = as_integer(row.get("region"))
         if number is None and len(ids) == 1:
             return ids[0]
         if number in ids:
             return number
-        self._say(f"A belief about {what} was dropped: there is no region {_shown(row.get('region'))}.")
+        self._say(f"A belief about {what} was dropped: there is no region {shown(row.get('region'))}.")
         return None
 
     # Beliefs ------------------------------------------------------------------------------------------------------
@@ -287,9 +244,9 @@ class _Repair:
     def _parameter(self, text: object) -> str | None:
         name = self._name(text)
         if name is None:
-            self._say(f"The unknown parameter {_shown(text)} was dropped.")
+            self._say(f"The unknown parameter {shown(text)} was dropped.")
         elif name != text:
-            self._say(f"The parameter {_shown(text)} was read as {name!r}.")
+            self._say(f"The parameter {shown(text)} was read as {name!r}.")
         return name
 
     def _place(self, row: _Row, ids: list[int]) -> tuple[int, str] | None:
@@ -325,7 +282,7 @@ class _Repair:
         self, row: _Row, region: int, name: str, distribution: CategoricalDistribution
     ) -> list[dict[str, Any]]:
         best = row.get("best")
-        index = match_choice(_clean(best), distribution.choices) if best is not None else None
+        index = match_choice(clean(best), distribution.choices) if best is not None else None
         if index is None:
             self._say(f"A numeric belief about the categorical parameter {name!r} was dropped.")
             return []
@@ -335,7 +292,7 @@ class _Repair:
         return [{"region": region, "parameter": name, "choice": text, "weight": 0.8}]
 
     def _interval(self, row: _Row, name: str, distribution: _Numeric) -> tuple[float, float, float] | None:
-        best, low, high = (_float(row.get(key)) for key in ("best", "low", "high"))
+        best, low, high = (as_float(row.get(key)) for key in ("best", "low", "high"))
         if best is None or low is None or high is None:
             self._say(f"A belief about {name!r} was dropped: best, low and high are not three finite numbers.")
             return None
@@ -397,12 +354,12 @@ class _Repair:
         text = given if isinstance(given, str) else choice_text(given)
         index = match_choice(text, distribution.choices)
         if index is None:
-            self._say(f"The unknown choice {_shown(given)} of {name!r} was dropped.")
+            self._say(f"The unknown choice {shown(given)} of {name!r} was dropped.")
             return None
         canonical = choice_texts(distribution.choices)[index]
         if canonical != text:
-            self._say(f"The choice {_shown(given)} of {name!r} was read as {canonical!r}.")
-        weight = _float(row.get("weight"))
+            self._say(f"The choice {shown(given)} of {name!r} was read as {canonical!r}.")
+        weight = as_float(row.get("weight"))
         if weight is None or weight < 0:
             self._say(f"The choice {canonical!r} of {name!r} was dropped: its weight is not a number >= 0.")
             return None
@@ -412,8 +369,8 @@ class _Repair:
         """Weights that sum to one, or to less where choices that were left out share the rest."""
         distribution = self.space.distributions[name]
         assert isinstance(distribution, CategoricalDistribution)
-        total = _total(table.values())
-        weights = _normalised(list(table.values()))
+        total = total_of(table.values())
+        weights = normalised(list(table.values()))
         if weights is None:
             self._say(f"All weights of {name!r} were zero; the belief was dropped.")
             return {}
@@ -438,7 +395,7 @@ class _Repair:
         return list(found.values())
 
     def _rho(self, row: _Row, first: str, second: str) -> float | None:
-        rho = _float(row.get("rho"))
+        rho = as_float(row.get("rho"))
         numeric = all(isinstance(self.space.distributions[name], _Numeric) for name in (first, second))
         if first == second or not numeric or rho is None:
             self._say(f"A correlation of {first!r} and {second!r} was dropped: two numeric parameters are needed.")
@@ -458,14 +415,14 @@ class _Repair:
         """Refuse an answer of which no belief is left, unless it says with confidence 0 that it has none."""
         if answer.numeric or answer.categorical:
             return
-        given = _parameters_named(data, known=self._name)
+        given = parameters_named(data, known=self._name)
         if any(name in self.space.names for name in given):
             raise AnswerError(f"Expected at least one usable belief, got none. {' '.join(self.sentences)}")
         if given:
-            raise AnswerError(_mismatch(self.space, given))
+            raise AnswerError(mismatch(self.space, given))
         if answer.confidence > 0:
             raise AnswerError(
-                f"Expected beliefs about {_listing(self.space.names)}, got none; if you have no opinion at all, say so "
+                f"Expected beliefs about {listing(self.space.names)}, got none; if you have no opinion at all, say so "
                 "with confidence 0."
             )
 
@@ -495,57 +452,3 @@ def _moved_into_range(
     low, high = (math.exp(start), math.exp(end)) if log else (start, end)
     # The bound itself is exact, whatever the logarithm rounds to.
     return (floor, min(max(high, floor), ceiling)) if b < lower else (max(min(low, ceiling), floor), ceiling)
-
-
-def _total(weights: Iterable[float]) -> float:
-    """A sum to be compared with one; absurdly large weights must not overflow it."""
-    return math.fsum(min(weight, 1e300) for weight in weights)
-
-
-def _normalised(weights: list[float]) -> list[float] | None:
-    """Weights over their sum, `None` if all are zero; safe for weights whose sum would overflow."""
-    largest = max(weights)
-    if largest <= 0:
-        return None
-    scaled = [weight / largest for weight in weights]
-    total = math.fsum(scaled)
-    return [weight / total for weight in scaled]
-
-
-def _float(value: object) -> float | None:
-    """A finite number from a number or a numeric text ("1e-3", "85 %"), else `None`."""
-    percent = False
-    if isinstance(value, str):
-        text = value.strip()
-        percent = text.endswith("%")
-        value = text.rstrip("%").strip()
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return (number / 100.0 if percent else number) if math.isfinite(number) else None
-
-
-def _integer(value: object) -> int | None:
-    number = _float(value)
-    return int(number) if number is not None and number == int(number) else None
-
-
-def _clean(value: object) -> str:
-    """Any value as text that can be encoded, stored and printed."""
-    text = value if isinstance(value, str) else str(value)
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _shown(value: object) -> str:
-    text = repr(_clean(value)) if isinstance(value, str) else _clean(_json_text(value))
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _json_text(value: object) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError, RecursionError):
-        return f"<{type(value).__name__}>"

@@ -18,6 +18,10 @@ from llm_prior_bo.errors import AnswerError
 MAX_REGIONS = 8
 """Largest number of regions in an answer; of more, the heaviest are kept."""
 
+MAX_CORRELATION = 0.95
+"""Stated correlations are cut to this, where an answer is repaired and where a density is built of one that was not.
+Nobody's belief ties two parameters together exactly, and at 1 the density would be degenerate."""
+
 Interval = tuple[float, float, float]
 """`(best, low, high)`: the order in which `PriorAnswer.by_hand` takes a numeric belief."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from llm_prior_bo.elicitation.llm.messages import Messages
@@ -18,7 +18,7 @@ class Completion:
     """What came back for one request.
 
     Attributes:
-        text: The model's text, "" if there was none.
+        text: The model's text as it came, "" if there was none; not in the `repr`, for it may hold anything.
         model: The model that answered, as the provider names it.
         prompt_tokens: `None` where unknown, as the next two.
         completion_tokens: Tokens of the answer.
@@ -27,7 +27,7 @@ class Completion:
         refusal: The model's words if it declined to answer.
     """
 
-    text: str
+    text: str = field(repr=False)
     model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -43,11 +43,20 @@ class CompletionError(ElicitationError):
         message: What happened and what to do.
         retryable: Whether the same request may succeed later.
         retry_after: Seconds that the server asked to wait, `None` if it did not say.
+        failed_generation: Whether the server reports that the model did not finish: a less strict format may help.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        failed_generation: bool = False,
+    ) -> None:
         super().__init__(message, retryable=retryable)
         self.retry_after = retry_after
+        self.failed_generation = failed_generation
 
 
 @runtime_checkable

@@ -1,24 +1,35 @@
-"""Any model that LiteLLM can reach.
-
-This module has the only import of LiteLLM in the package, inside a function: it takes four seconds and 170 MB, which
-only the worker that asks should pay.
-"""
+"""Any model that LiteLLM can reach."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llm_prior_bo.elicitation.llm.client import MAX_TEXT_CHARACTERS, Completion, CompletionError
+from llm_prior_bo.elicitation.llm.client import Completion, CompletionError
 from llm_prior_bo.elicitation.llm.deadline import run_within
-from llm_prior_bo.elicitation.llm.failures import RULES, retry_after, status_of
+from llm_prior_bo.elicitation.llm.failures import (
+    MAX_READ_CHARACTERS,
+    RULES,
+    complains_of_format,
+    complains_of_system_role,
+    complains_of_unknown_field,
+    refused_field,
+    retry_after,
+    status_of,
+    text_of,
+)
+from llm_prior_bo.elicitation.llm.guarded_http import Guard, guarded_client
+from llm_prior_bo.elicitation.llm.import_litellm import import_litellm, new_handler
 from llm_prior_bo.elicitation.llm.log_filter import mask_in_logs
 from llm_prior_bo.elicitation.llm.messages import Messages
-from llm_prior_bo.elicitation.llm.secrets import redact, secrets_in
-from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.elicitation.llm.secrets import cut_off, redact, secrets_in
+from llm_prior_bo.errors import ConfigurationError, ElicitationWarning
 
 FORMATS = ("json_schema", "json_object", "text")
 """How an answer's shape is asked for, strictest first: by an enforced schema, by JSON mode, by words alone."""
@@ -34,13 +45,16 @@ class LiteLLMClient:
     """Any model that LiteLLM can reach, hosted or local.
 
     The answer's JSON Schema is sent along. Where a server refuses it, plain JSON mode is tried, then none at all, the
-    schema being part of the prompt; where it refuses the temperature, its default is used. What worked is remembered
-    for the next request.
+    schema being part of the prompt; where it refuses the temperature or another option, it is asked without; where it
+    knows no system messages, their text goes before the user's. What worked is remembered for the next request.
+
+    No redirect to another host is followed, and a response of more than `MAX_RESPONSE_BYTES` is given up on (except
+    with Azure, Bedrock and SageMaker, whose requests are signed for one address, and with a `client=` of your own).
 
     Args:
         model: LiteLLM's name of the model: "gpt-4o", "anthropic/claude-sonnet-4-5", "ollama_chat/llama3.1".
         temperature: Sampling temperature, `None` for the model's default.
-        timeout: Seconds for one request. A server that sends its answer in driblets is given up on
+        timeout: Seconds for one request. A server that sends its answer bit by bit is given up on
             `GRACE_SECONDS` later.
         **options: Passed to `litellm.completion`: `api_base`, `api_key`, `max_tokens`, `extra_headers` and so on.
     """
@@ -54,11 +68,24 @@ class LiteLLMClient:
         self.timeout = timeout
         self._temperature = temperature
         self._options = options
-        self._secrets = secrets_in(options)
+        self._merges_system_text = False
         self._formats: tuple[str, ...] = FORMATS  # the first one is in use
 
     def __repr__(self) -> str:  # never the options: they may hold a key
         return f"{type(self).__name__}({self.model!r})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of the options: keys, headers, and what an address carries."""
+        return secrets_in(self._options)
+
+    def prepare(self) -> None:
+        """Import LiteLLM, which takes seconds: before the clock of a request starts.
+
+        Raises:
+            CompletionError: If it is not installed.
+        """
+        import_litellm()
 
     def complete(self, messages: Messages, schema: Mapping[str, Any]) -> Completion:
         """Send the chat, without retries of LiteLLM's own.
@@ -71,46 +98,83 @@ class LiteLLMClient:
     def complete_leniently(self, messages: Messages, schema: Mapping[str, Any], *, n_steps: int) -> Completion:
         """The same, that many steps down from the strictest format that the server takes.
 
+        What a server refuses is dropped, and the request put again, all within one time-out.
+
         Raises:
             CompletionError: With a message that says what to do.
         """
-        litellm = _import_litellm()
-        # Each pass drops one thing that the server has refused: twice the format, once the temperature.
-        for _ in range(4):
+        litellm = import_litellm()
+        ends_at = time.monotonic() + self.timeout + GRACE_SECONDS
+        while True:  # each pass has one thing less to drop
             form = self._formats[min(n_steps, len(self._formats) - 1)]
-            response, error = self._send(litellm, self._request(messages, schema, form))
+            guard = Guard(ends_at)
+            response, error = self._send(litellm, self._request(messages, schema, form), guard)
+            if guard.problem:
+                raise self._error(guard.problem, retryable="redirected" not in guard.problem)
+            if response is None and error is None and not self._merges_system_text:
+                self._merges_system_text = True  # LiteLLM's own answer to "roles must alternate" did not help
+                continue
             if error is None:
                 return self._completion(response)
             if not self._adapt(error, form):
                 # Not within an `except`: whoever walks the chain of exceptions would find the text with the key in it.
                 raise self._explain(error)
-        raise CompletionError(f"The server of {self.model} refuses every form of the request.")  # pragma: no cover
 
-    def _send(self, litellm: Any, request: dict[str, Any]) -> tuple[Any, Exception | None]:
+    def _send(self, litellm: Any, request: dict[str, Any], guard: Guard) -> tuple[Any, Exception | None]:
         """The response, or what went wrong."""
-        mask_in_logs(self._secrets)
+        mask_in_logs(self.secrets)
+
+        def send() -> Any:
+            client = self._client(litellm, guard)
+            try:
+                return litellm.completion(**request, **({} if client is None else {"client": client}))
+            finally:
+                if client is not None:
+                    client.close()
+
         try:
-            return run_within(self.timeout + GRACE_SECONDS, lambda: litellm.completion(**request)), None
+            return run_within(max(guard.ends_at - time.monotonic(), 0.0), send), None
         except Exception as error:
             return None, error
 
+    def _client(self, litellm: Any, guard: Guard) -> Any:
+        """A client for one request; `None` where the user has given one, or the provider takes another kind."""
+        options = self._options
+        if "client" in options:
+            return None
+        try:
+            _, provider, key, address = litellm.get_llm_provider(
+                model=self.model,
+                custom_llm_provider=options.get("custom_llm_provider"),
+                api_base=options.get("api_base") or options.get("base_url"),
+                api_key=options.get("api_key"),
+            )
+        except Exception:  # an unknown name: `litellm.completion` will say so
+            return None
+        if provider in _OTHER_CLIENTS:
+            return None
+        handler = new_handler(timeout=self.timeout, ssl_verify=options.get("ssl_verify"))
+        openai_options = {
+            "api_key": key or options.get("api_key") or litellm.api_key or litellm.openai_key,
+            "base_url": address or litellm.api_base or os.environ.get("OPENAI_API_BASE"),
+            "organization": options.get("organization") or litellm.organization,
+            "timeout": self.timeout,
+            "max_retries": 0,
+        }
+        return guarded_client(handler, guard, openai_options)
+
     def _completion(self, response: Any) -> Completion:
-        """The completion without secrets: a server may echo what it was sent."""
+        """The completion; the text as it came, for a mask within a name would make another answer of it."""
         try:
             completion = _completion(response)
         except (LookupError, AttributeError, TypeError):
             completion = None
         if completion is None:
             raise self._error("sent a response without an answer in it", retryable=True)
-        return replace(
-            completion,
-            text=self._masked(completion.text) or "",
-            model=self._masked(completion.model),
-            refusal=self._masked(completion.refusal),
-        )
+        return replace(completion, model=self._masked(completion.model), refusal=self._masked(completion.refusal))
 
     def _masked(self, text: object) -> str | None:
-        return redact(text[:MAX_TEXT_CHARACTERS], secrets=self._secrets) if isinstance(text, str) else None
+        return redact(text[:MAX_READ_CHARACTERS], secrets=self.secrets) if isinstance(text, str) else None
 
     def _request(self, messages: Messages, schema: Mapping[str, Any], form: str) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -130,71 +194,108 @@ class LiteLLMClient:
 
     def _wire_messages(self, messages: Messages, schema: Mapping[str, Any], form: str) -> list[dict[str, str]]:
         """New messages, for LiteLLM may rewrite them; with the schema in words where no server enforces it."""
-        wire = [{**message, "content": redact(message["content"], secrets=self._secrets)} for message in messages]
+        wire = [dict(message) for message in messages]
         if form != "json_schema":
             wire[-1]["content"] += f"{_SCHEMA_INTRODUCTION}{json.dumps(schema, separators=(',', ':'))}"
-        return wire
+        return _without_system_role(wire) if self._merges_system_text else wire
 
     def _adapt(self, error: Exception, form: str) -> bool:
         """Drop what a server complained about; whether there was something to drop."""
-        if status_of(error) not in (400, 422) and "UnsupportedParams" not in type(error).__name__:
+        status, text = status_of(error), text_of(error)
+        if status not in (400, 422, 500, 501) and "UnsupportedParams" not in type(error).__name__:
             return False
-        detail = str(error).lower()
-        if "temperature" in detail and self._temperature is not None:
-            self._temperature = None
+        if any(rule.matches(error, text) for rule in RULES if rule.words and not rule.statuses):
+            return False  # something else, in so many words
+        if not self._merges_system_text and complains_of_system_role(text):
+            self._merges_system_text = True
             return True
-        if _FORMAT_COMPLAINT.search(detail) and form != FORMATS[-1]:
-            # By the format that was refused: another thread may have dropped it meanwhile.
-            refused = {*FORMATS[: FORMATS.index(form) + 1]}
-            self._formats = tuple(f for f in self._formats if f not in refused)
-            return True
-        return False
+        if status in (500, 501):  # a fault, unless it names what no server would name by chance
+            return False
+        return self._drop_temperature(text, form) or self._drop_option(text) or self._drop_format(text, form)
+
+    def _drop_temperature(self, text: str, form: str) -> bool:
+        """Ask at the model's own temperature; also where a server refuses a field, but none that it names is left."""
+        unnamed = form == FORMATS[-1] and complains_of_unknown_field(text)
+        if self._temperature is None or not ("temperature" in text or unnamed):
+            return False
+        self._temperature = None
+        return True
+
+    def _drop_option(self, text: str) -> bool:
+        """Drop an option of the user's that the server does not know."""
+        body = dict(self._options.get("extra_body") or {})
+        refused = refused_field(text, (self._options.keys() - _NEEDED_OPTIONS) | body.keys())
+        if refused is None:
+            return False
+        if refused in body:
+            value = body.pop(refused)
+            self._options["extra_body"] = body
+        else:
+            value = self._options.pop(refused)
+        if refused == "max_tokens" and "max_completion_tokens" in text:
+            self._options["max_completion_tokens"] = value  # another name for the same limit
+        else:
+            warnings.warn(
+                f"{self.model} does not take the option {refused}=; it is asked without it.",
+                ElicitationWarning,
+                stacklevel=2,
+            )
+        return True
+
+    def _drop_format(self, text: str, form: str) -> bool:
+        """Ask for the answer's shape less strictly."""
+        if form == FORMATS[-1] or not (complains_of_format(text) or complains_of_unknown_field(text)):
+            return False
+        # By the format that was refused: another thread may have dropped it meanwhile.
+        refused = {*FORMATS[: FORMATS.index(form) + 1]}
+        self._formats = tuple(f for f in self._formats if f not in refused)
+        return True
 
     def _explain(self, error: Exception) -> CompletionError:
         detail = self._detail(error)
         for rule in RULES:
-            if rule.matches(error, str(error).lower()):
+            if rule.matches(error, text_of(error)):
                 advice = rule.advice.format(model=self.model, timeout=self.timeout, missing=_missing_keys(self.model))
-                return self._error(advice, detail, retryable=rule.retryable, retry_after=retry_after(error))
+                return self._error(
+                    advice,
+                    detail,
+                    retryable=rule.retryable,
+                    retry_after=retry_after(error),
+                    failed_generation=rule.failed_generation,
+                )
         return self._error(f"failed with {type(error).__name__}", detail)
 
-    def _error(
-        self, what: str, detail: str = "", *, retryable: bool = False, retry_after: float | None = None
-    ) -> CompletionError:
+    def _error(self, what: str, detail: str = "", *, retryable: bool = False, **details: Any) -> CompletionError:
         text = f"{self.model} {what}." + (f" ({detail})" if detail else "")
-        return CompletionError(text, retryable=retryable, retry_after=retry_after)
+        return CompletionError(text, retryable=retryable, **details)
 
     def _detail(self, error: Exception) -> str:
         """The exception's own words, on one line, without keys, tracebacks and LiteLLM's repetitions."""
-        text = str(error)[:MAX_TEXT_CHARACTERS].split("Traceback (most recent call last)")[0]
-        text = redact(text, secrets=self._secrets)
+        text = str(error)[:MAX_READ_CHARACTERS].split("Traceback (most recent call last)")[0]
+        text = redact(text, secrets=self.secrets)
         text = re.sub(r"litellm\.(\w+): (?:\1: )?", "", " ".join(text.split()))
-        return text if len(text) <= _MAX_DETAIL_CHARACTERS else text[:_MAX_DETAIL_CHARACTERS] + "..."
+        return cut_off(text, _MAX_DETAIL_CHARACTERS)
 
 
 _SCHEMA_INTRODUCTION = "\n\nThe answer has to be one JSON object of this JSON Schema, and nothing else:\n"
 
-_FORMAT_COMPLAINT = re.compile(
-    r"response[_ ]?format|response[_ ]?(?:json[_ ]?)?schema|json[_ ]?(?:schema|object|mode)|structured"
-    r"|output_(?:format|config)|grammar|too many states"
+_OTHER_CLIENTS = ("azure", "azure_text", "bedrock", "sagemaker", "sagemaker_chat")
+"""Providers whose clients sign their requests themselves, for the address that they go to."""
+
+_NEEDED_OPTIONS = frozenset(
+    ("api_base", "base_url", "api_key", "api_version", "custom_llm_provider", "extra_headers", "client", "ssl_verify")
 )
+"""Options without which the server would not be reached; all others may be dropped."""
 
 
-def _import_litellm() -> Any:
-    import os
-
-    # Must be set before the import, which otherwise downloads a price table, and later on a list of headers.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
-    try:
-        import litellm
-    except ImportError as error:
-        raise CompletionError(
-            "Expected the package litellm to be installed; run `pip install 'litellm>=1.100'`, or pass client=... to "
-            f"LLMElicitor. ({error})"
-        ) from None
-    litellm.suppress_debug_info = True  # else it prints banners to standard output on every error
-    return litellm
+def _without_system_role(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same chat with the system's text at the beginning of the user's."""
+    system = "\n\n".join(message["content"] for message in messages if message["role"] == "system")
+    others = [message for message in messages if message["role"] != "system"]
+    if not system or not others:
+        return messages
+    first = {**others[0], "content": f"{system}\n\n{others[0]['content']}"}
+    return [first, *others[1:]]
 
 
 def _response_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -224,7 +325,7 @@ def _completion(response: Any) -> Completion:
 def _missing_keys(model: str) -> str:
     """Names of the environment variables that the model's provider wants."""
     try:
-        missing: Sequence[str] = _import_litellm().validate_environment(model)["missing_keys"]
+        missing: Sequence[str] = import_litellm().validate_environment(model)["missing_keys"]
     except Exception:  # a table look-up for the sake of a better message; nothing may depend on it
         missing = ()
     return " and ".join(missing) or "the provider's key variable (e.g. OPENAI_API_KEY)"

@@ -57,6 +57,18 @@ class Usage:
             uncounted_tokens=self.uncounted_tokens + other.uncounted_tokens,
         )
 
+    def __post_init__(self) -> None:
+        """Take what no server could mean (negative, not finite, absurdly large, no number) for unknown.
+
+        Records come from a storage that others can write to: none of them may be a credit.
+        """
+        for name in ("prompt_tokens", "completion_tokens"):
+            object.__setattr__(self, name, _count(getattr(self, name)))
+        for name in ("n_calls", "unpriced_tokens", "uncounted_tokens"):
+            object.__setattr__(self, name, _count(getattr(self, name)) or 0)
+        object.__setattr__(self, "cost_usd", _price(self.cost_usd))
+        object.__setattr__(self, "latency_s", _price(self.latency_s) or 0.0)
+
     @property
     def total_tokens(self) -> int:
         """Tokens in all, estimated where nobody counted them."""

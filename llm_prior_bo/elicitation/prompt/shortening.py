@@ -1,8 +1,6 @@
-"""A question of bounded size: what is left out first, and how much of it.
+"""A question of bounded size: what is left out first, and how much of it (`LEVELS`).
 
-Rows are left out whole and texts say that they were cut; nothing is broken off. The order is that of `_STEPS`: rows of
-trials beyond a few, long texts of the user, long lists of choices, descriptions of parameters, insights, and then more
-of each.
+Rows are left out whole and texts say that they were cut; nothing is broken off.
 """
 
 from __future__ import annotations
@@ -68,37 +66,38 @@ class Limits:
         )
 
 
-_STEPS: tuple[tuple[str, int], ...] = (
-    *(("trials", n) for n in (500, 200, 100, 50, 30, 20, 15, 10, 5)),
-    *(("text", n) for n in (8_000, 4_000, 2_000, 1_000)),
-    *(("choices", n) for n in (20, 5, 1)),
-    *(("descriptions", n) for n in (100, 0)),
-    *(("parameters", n) for n in (20, 10, 5)),
-    *(("regions", n) for n in (12, 6, 3)),
-    ("text", 300),
-    ("choices", 0),
-    *(("trials", n) for n in (2, 0)),
-    ("text", 100),
+LEVELS: tuple[tuple[str, Limits], ...] = (
+    ("fewer trials", Limits(trials=10)),
+    ("short texts", Limits(trials=5, text=1_000, choices=20)),
+    ("short lists", Limits(trials=5, text=500, choices=5, descriptions=100, parameters=20, regions=6)),
+    ("essentials", Limits(trials=2, text=300, choices=1, descriptions=0, parameters=5, regions=3)),
+    ("bare space", Limits(trials=0, text=100, choices=0, descriptions=0, parameters=5, regions=3)),
 )
+"""How a question is shortened, mildest first. Trials go first: the surrogate knows them all. What the user has written
+and what the space is go last: nobody else can say them."""
+
+_GIVEN_BACK = ("regions", "parameters", "descriptions", "choices", "text", "trials")
+"""What room that is left is used for, most important first; the last two use up what there is."""
 
 
 def fitting_limits(fits: Callable[[Limits], bool]) -> Limits:
-    """The limits under which a question fits: no limits if it does anyway, the tightest if it never does.
+    """The limits under which a question fits: none if it does anyway, those of the last level if it never does.
 
-    Whatever was cut further than necessary, because it came early in the order, is given back as far as there is room:
-    what was cut last first.
+    Of the first level that fits, what it cuts is given back as far as there is room.
 
     Args:
         fits: Whether a question with such limits is small enough.
     """
-    limits = Limits()
-    if fits(limits):
-        return limits
-    for name, value in _STEPS:
-        limits = _limited(limits, name, value)
+    milder = Limits()
+    if fits(milder):
+        return milder
+    for _, limits in LEVELS:
         if fits(limits):
-            return _with_room_used(limits, fits)
-    return limits
+            for name in _GIVEN_BACK:
+                limits = _widened(limits, name, getattr(milder, name), fits)
+            return limits
+        milder = limits
+    return milder
 
 
 def estimated_tokens(text: str) -> int:
@@ -117,19 +116,25 @@ def ranked_parameters(insights: StudyInsights) -> list[str]:
     return sorted(names, key=lambda name: -insights.importance.get(name, 0.0))
 
 
-def _with_room_used(limits: Limits, fits: Callable[[Limits], bool]) -> Limits:
-    for name in dict.fromkeys(name for name, _ in reversed(_STEPS)):
-        values = [None, *(value for step, value in _STEPS if step == name)]
-        for value in reversed(values[: values.index(getattr(limits, name))]):
-            wider = _limited(limits, name, value)
-            if not fits(wider):
-                break
-            limits = wider
-    return limits
+def _widened(limits: Limits, name: str, most: int | None, fits: Callable[[Limits], bool]) -> Limits:
+    """Limits with the widest value of one of them that fits, at most `most` (`None`: all there is)."""
 
+    def with_value(value: int | None) -> Limits:
+        return replace(limits, **{name: value})
 
-def _limited(limits: Limits, name: str, value: int | None) -> Limits:
-    return replace(limits, **{name: value})
+    low: int = getattr(limits, name) or 0
+    if most == getattr(limits, name):
+        return limits
+    if fits(with_value(most)):
+        return with_value(most)
+    high = max(2 * low, 1)
+    while (most is None or high < most) and fits(with_value(high)):
+        low, high = high, 2 * high
+    high = high if most is None else min(high, most)
+    while high - low > 1 + low // 20:  # to a twentieth: each try writes the whole question
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(with_value(middle)) else (low, middle)
+    return with_value(low)
 
 
 def _with_short_texts(context: StudyContext, limit: int) -> StudyContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -14,7 +15,6 @@ import pytest
 from llm_prior_bo.elicitation import (
     Completion,
     CompletionError,
-    FunctionClient,
     LiteLLMClient,
     LLMElicitor,
     PriorAnswer,
@@ -26,7 +26,7 @@ from llm_prior_bo.elicitation import (
 from llm_prior_bo.elicitation.llm.litellm_client import GRACE_SECONDS
 from llm_prior_bo.errors import ConfigurationError
 from tests.elicitation.fake_server import FakeServer as FakeServer
-from tests.elicitation.fake_server import Reply, completion, serving
+from tests.elicitation.fake_server import Reply, completion, serving, wait_until
 
 MESSAGES = ({"role": "user", "content": "Where?"},)
 SCHEMA = portable_schema()
@@ -186,13 +186,14 @@ class TestFailure:
             client().complete(MESSAGES, SCHEMA)
         assert caught.value.retry_after == 0.0
 
-    def test_an_answer_in_driblets_is_given_up(self, server: FakeServer, client: Client) -> None:
+    def test_an_answer_bit_by_bit_is_given_up(self, server: FakeServer, client: Client) -> None:
         server.replies.append(Reply(body=completion("{}" * 1000), drip_s=0.05))
         started = time.monotonic()
         with pytest.raises(CompletionError, match=r"did not answer within 0\.3 s") as caught:
             client(timeout=0.3).complete(MESSAGES, SCHEMA)
         assert caught.value.retryable
         assert time.monotonic() - started < 0.3 + GRACE_SECONDS + 10.0  # two minutes, if it were read to its end
+        assert wait_until(lambda: all(t.name != "llm_prior_bo-request" for t in threading.enumerate()))
 
     def test_time_out(self, server: FakeServer, client: Client) -> None:
         server.reply(200, {}, after_s=0.6)
@@ -388,13 +389,3 @@ class TestElicitorOverHTTP:
         elicitor.elicit(context)
         formats = [request.get("response_format", {}).get("type") for request in server.requests]
         assert formats == ["json_schema", "json_object", None, None, "json_schema"]
-
-
-class TestFunctionClient:
-    def test_text(self) -> None:
-        client = FunctionClient(lambda messages: messages[0]["content"].upper(), model="me")
-        assert client.complete(MESSAGES, SCHEMA) == Completion(text="WHERE?", model="me")
-
-    def test_completion(self) -> None:
-        completion = Completion(text="here", cost_usd=0.1)
-        assert FunctionClient(lambda _: completion).complete(MESSAGES, SCHEMA) is completion

@@ -1,0 +1,56 @@
+"""The prior of a parameter that is sampled on its own, given the trial's other parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+
+from llm_prior_bo.errors import SearchSpaceError
+from llm_prior_bo.optimization.prior_source import PriorSource
+from llm_prior_bo.priors import MixturePrior, OptimumPrior
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.trial_records import read_suggestion
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+def conditional_prior(
+    source: PriorSource,
+    study: Study,
+    trial: FrozenTrial,
+    space: SearchSpace,
+    *,
+    relative: Mapping[str, BaseDistribution],
+) -> OptimumPrior:
+    """The prior of one parameter, its regions weighted by how well they explain the trial's other parameters.
+
+    Args:
+        source: Where the prior of the study comes from.
+        study: The study.
+        trial: The trial, with what was suggested for it.
+        space: The parameter.
+        relative: The parameters that are suggested together.
+    """
+    prior = source.current(study, space)
+    suggestion = read_suggestion(trial)
+    if not isinstance(prior, MixturePrior) or suggestion is None or not relative.keys() <= suggestion.params.keys():
+        return prior
+    known = SearchSpace(relative)
+    joint = source.current(study, known)
+    if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
+        return prior
+    weights = suggestion.details.get("region_weights", ())
+    if len(weights) == len(joint.weights):  # what the evidence has left of the regions
+        joint = joint.with_weights(weights, uniform_weight=max(1.0 - sum(weights), 0.0))
+    try:
+        # Some of the suggested values may not be those that the trial was given: they may be enqueued.
+        point = known.encode([{**suggestion.params, **trial.params}])
+        shares = joint.responsibilities(torch.from_numpy(point))[0]
+    except SearchSpaceError:  # published by a worker with other ranges, or choices that JSON does not hold
+        return prior
+    return prior.with_weights(shares[:-1].tolist(), uniform_weight=float(shares[-1]))
