@@ -87,7 +87,7 @@ class Compared:
 
 
 def model_suggestions(problem: Problem, prior: OptimumPrior, gate: TrustGate, seed: int) -> list[Suggestion]:
-    """The suggestions after the start-up phase of one study with πBO's weights and nothing in the surrogate's mean."""
+    """The suggestions after the start-up phase of one study with πBO's weights."""
     # All of it spelled out: the figures are about these settings, whatever the defaults.
     sampler = LLMPriorSampler(
         prior=prior,
