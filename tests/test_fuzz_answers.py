@@ -249,9 +249,26 @@ def test_any_text(text: str) -> None:
         ('{"k":[' + "0," * 400) * 600,
         '{"' * 250_000,
         "```json\n" * 60_000,
+        "```json" + "\n" * 499_000 + "x",
+        "```" + " " * 499_000 + "x",
+        "```" + "a" * 499_000,
+        "```\n" + "{" * 200_000 + "```" * 50_000,
+        '"' + "\\\\" * 249_000,
         '{"regions": ' * 40_000,
     ],
-    ids=["objects", "lists", "long rows", "names", "fences", "marks"],
+    ids=[
+        "objects",
+        "lists",
+        "long rows",
+        "names",
+        "fences",
+        "white space",
+        "blanks",
+        "language",
+        "mixed",
+        "escapes",
+        "marks",
+    ],
 )
 def test_hostile_shapes_are_read_in_bounded_time(text: str) -> None:
     """Half a megabyte each: what takes the square of that would not end here."""

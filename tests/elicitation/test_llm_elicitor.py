@@ -21,6 +21,7 @@ from llm_prior_bo.elicitation import (
     prompt_hash,
     render_prompt,
 )
+from llm_prior_bo.elicitation.llm_elicitor import MAX_COMPLAINT_CHARACTERS, MAX_MODEL_CHARACTERS
 from llm_prior_bo.errors import ConfigurationError, ElicitationError
 
 Answer = dict[str, Any]
@@ -172,3 +173,33 @@ class TestLLMElicitor:
 
     def test_repr_has_no_options(self) -> None:
         assert repr(LLMElicitor("gpt-4o", api_key="secret")) == "LLMElicitor(LiteLLMClient('gpt-4o'))"
+
+    def test_sizes_are_bounded_whatever_comes_back(self, context: StudyContext) -> None:
+        text = json.dumps({"notes": "", "x" * 200_000: 1, "y" * 200_000: 2})
+        huge = Completion(text, model="m" * 100_000, refusal="r" * 100_000, finish_reason="f" * 100_000)
+        script = Script(*[huge] * 4)
+        with pytest.raises(UnansweredError) as caught:
+            elicitor(script).elicit(context)
+        question = sum(len(message["content"]) for message in script.asked[0])
+        longest = max(sum(len(message["content"]) for message in messages) for messages in script.asked)
+        assert longest < question + 3 * (8_000 + MAX_COMPLAINT_CHARACTERS + 500)
+        assert len(str(caught.value)) < MAX_COMPLAINT_CHARACTERS + 200
+
+    def test_so_is_the_record(self, context: StudyContext, answer: Answer) -> None:
+        answer |= {"notes": "n" * 1_000_00, "z" * 100_000: 1}
+        elicitation = elicitor(Script(Completion(json.dumps(answer), model="m" * 100_000))).elicit(context)
+        assert len(elicitation.to_json()) < 120_000
+        assert len(elicitation.model or "") == MAX_MODEL_CHARACTERS
+
+    def test_a_failed_generation_is_asked_again_less_strictly(self, context: StudyContext, answer: Answer) -> None:
+        steps: list[int] = []
+
+        class Strict(FunctionClient):
+            def complete_leniently(self, messages: Messages, schema: Any, *, n_steps: int) -> Completion:
+                steps.append(n_steps)
+                return self.complete(messages, schema)
+
+        failed = CompletionError("m did not finish", retryable=True, failed_generation=True)
+        client = Strict(Script(failed, failed, json.dumps(answer)))
+        assert LLMElicitor(client=client, sleep=lambda _: None).elicit(context).n_attempts == 3
+        assert steps == [1, 2]

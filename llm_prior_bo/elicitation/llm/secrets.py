@@ -30,7 +30,7 @@ _SECRET_VARIABLE = re.compile(
 _SECRET_PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"\bsk-(?=[A-Za-z_\-]*[0-9*])[A-Za-z0-9_*\-]{12,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek
+        r"(?<![\w\-])sk-(?=[A-Za-z_\-]{0,200}[0-9*])[A-Za-z0-9_*\-]{12,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek
         r"\b[prs]k_(?:live|test)_[A-Za-z0-9]{10,}",  # Stripe
         r"\bgsk_[A-Za-z0-9]{16,}",  # Groq
         r"\bxai-[A-Za-z0-9]{20,}",

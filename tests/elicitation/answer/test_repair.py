@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from llm_prior_bo.elicitation import PriorAnswer, check_fit, choice_texts, validate_answer
+from llm_prior_bo.elicitation.answer.repair import MAX_REPAIRS, MAX_ROWS, MAX_SENTENCE_CHARACTERS
 from llm_prior_bo.errors import AnswerError
 from llm_prior_bo.space import SearchSpace
 
@@ -508,3 +509,35 @@ def test_any_data_is_valid_or_refused(data: Any) -> None:
 )
 def test_any_interval_is_put_into_the_range_or_refused(best: float, low: float, high: float, name: str) -> None:
     assert_valid_or_refused(one_region(numeric(name, best, low, high)))
+
+
+class TestSizes:
+    """Whatever an answer holds, what is said about it stays short."""
+
+    def test_repairs(self, space: SearchSpace) -> None:
+        rows = [numeric("layers", 3, 2, 4)] + [numeric(f"{i}" + "x" * 5_000, 1, 0, 2) for i in range(500)]
+        _, repairs = validate_answer({**one_region(*rows), "y" * 200_000: 1, "z" * 200_000: 2}, space)
+        assert len(repairs) == MAX_REPAIRS
+        assert repairs[-1] == "Further repairs are not listed."
+        assert max(map(len, repairs)) <= MAX_SENTENCE_CHARACTERS + 3
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"notes": "", "x" * 200_000: 1},
+            {f"{i}" * 300: 1 for i in range(1_000)},
+            {"numeric": [{"parameter": f"{i}" * 300, "best": 1, "low": 0, "high": 2} for i in range(1_000)]},
+            {"numeric": "x" * 100_000},
+        ],
+    )
+    def test_complaints(self, space: SearchSpace, answer: Answer) -> None:
+        for form in (answer, json.dumps(answer)):
+            with pytest.raises(AnswerError) as caught:
+                validate_answer(form, space)
+            assert len(str(caught.value)) < 15_000
+
+    def test_a_great_many_rows(self, space: SearchSpace) -> None:
+        rows = [numeric("layers", 3, 2, 4) for _ in range(MAX_ROWS + 5)]
+        validated, repairs = validate_answer(one_region(*rows), space)
+        assert len(validated.numeric) == 1
+        assert f"Of {MAX_ROWS + 5} rows in 'numeric' the first {MAX_ROWS} were read." in repairs

@@ -16,7 +16,30 @@ from llm_prior_bo.elicitation.llm.secrets import printable, redact
         "sk-proj-Abc_def-1234567890",
         "sk-ant-api03-abcdefghijkl",
         "AIzaSyA1234567890abcdefg",
+        "sk-or-v1-0123456789abcdef0123456789abcdef",
+        "sk-abc***********1xyz",
         "gsk_abcdefghijklmnop",
+        "xai-" + "aB3" * 10,
+        "hf_" + "AbCdEfGhIj" * 3,
+        "ghp_" + "a1B2" * 9,
+        "gho_" + "a1B2" * 9,
+        "github_pat_11ABCDEFG0_" + "a1B2" * 10,
+        "glpat-" + "a1B2" * 5,
+        "AKIA" + "ABCD1234" * 2,
+        "ASIA" + "ABCD1234" * 2,
+        "xoxb-" + "123456789012-" * 2 + "abc",
+        "xapp-1-A012-345-abcdef",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r",
+        "npm_" + "a1B2" * 9,
+        "r8_" + "a1B2" * 9,
+        "pplx-" + "a1B2" * 12,
+        "nvapi-" + "a1B2-" * 12,
+        "AC" + "0123456789abcdef" * 2,
+        "dapi" + "0123456789abcdef" * 2,
+        "GOCSPX-" + "a1B2" * 7,
+        "ya29." + "a1B2" * 10,
+        "SG." + "a1B2" * 5 + "." + "a1B2" * 10,
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----",
     ],
 )
 def test_keys_of_known_form_are_masked(secret: str) -> None:
@@ -41,7 +64,75 @@ def test_given_secrets_are_masked() -> None:
     assert redact("key hunter2 refused", secrets=["hunter2"]) == "key [redacted] refused"
 
 
-@pytest.mark.parametrize("text", ["task-specific-hyperparameters", "risk-adjusted-return-metric", "sk-learn", "1e-3"])
+def test_user_and_password_in_an_address_are_masked() -> None:
+    assert redact("postgresql://me:hunter2@db.example.org/x") == "postgresql://[redacted]@db.example.org/x"
+    key = "a1B2c3D4" * 10
+    assert redact(f"AccountName=a;AccountKey={key}==;x") == "AccountName=a;AccountKey=[redacted];x"
+    assert redact("Basic dXNlcjpwYXNzd29yZA==") == "Basic [redacted]"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "HF_TOKEN",
+        "GITHUB_PAT",
+        "DB_PASSWORD",
+        "MYAPIKEY",
+        "SENTRY_DSN",
+        "SLACK_WEBHOOK_URL",
+        "my_secret_2",
+    ],
+)
+def test_variables_that_are_named_like_keys(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, 'correct/horse "battery" staple')
+    for form in (
+        'correct/horse "battery" staple',
+        'correct/horse \\"battery\\" staple',
+        "correct%2Fhorse%20%22battery%22%20staple",
+    ):
+        assert redact(f"<{form}>") == "<[redacted]>"
+
+
+@pytest.mark.parametrize("variable", ["PWD", "MONKEY", "KEYBOARD_LAYOUT", "TOKENIZERS_PARALLELISM", "SECRETARY"])
+def test_other_variables(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "an ordinary value")
+    assert redact("an ordinary value") == "an ordinary value"
+
+
+def test_names_that_are_kept_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "number_of_layers")
+    names = ["sk-learn2_tree_depth_limit", "number_of_layers", "AKIA" + "A" * 16, "learning_rate"]
+    text = " ".join(names)
+    assert redact(text, keep=names, secrets=["learning_rate"]) == text
+    assert redact(text) == "[redacted] [redacted] [redacted] learning_rate"
+    # A key beside them is masked all the same.
+    assert redact(f"{text} sk-abcdef1234567890", keep=names) == f"{text} [redacted]"
+
+
+@pytest.mark.parametrize("n", [1_000_000])
+def test_long_texts_take_no_longer_than_their_length(n: int) -> None:
+    for piece in ("a", "sk-", "sk-1", "eyJ", "://a:", "key_", "-----BEGIN ", "Basic ", "Bearer ", "1234567890:", "SG."):
+        redact(piece * (n // len(piece)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task-specific-hyperparameters",
+        "risk-adjusted-return-metric",
+        "sk-learn",
+        "1e-3",
+        "key_projection_dropout",
+        "hf_learning_rate_scale",
+        "pk_compartment_volume",
+        "sk-learn_tree_depth_limit",
+        "key-value-pairs-of-text",
+        "rk_order_of_the_method",
+    ],
+)
 def test_ordinary_words_stay(text: str) -> None:
     assert redact(text) == text
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import pickle
@@ -8,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from llm_prior_bo.elicitation import (
@@ -31,6 +33,7 @@ from llm_prior_bo.elicitation import (
 from llm_prior_bo.elicitation.llm.retry import BackOff, RateLimit
 from llm_prior_bo.elicitation.llm.spending import USD_PER_MILLION_UNPRICED_TOKENS
 from llm_prior_bo.errors import ConfigurationError, ElicitationError
+from llm_prior_bo.study.answer_records import load_records, save_failure
 
 Answer = dict[str, Any]
 MESSAGES = ({"role": "user", "content": "x" * 100},)
@@ -267,3 +270,55 @@ def test_how_long_one_answer_may_take() -> None:
 
 def test_many_attempts_do_not_overflow() -> None:
     assert 30.0 <= (BackOff().seconds(5_000) or 0.0) <= 60.0
+
+
+class TestStoredUsage:
+    """Whoever can write to the storage can write a record; none of them is a credit."""
+
+    @pytest.mark.parametrize(
+        "value", [-1, -(10**12), 10**30, True, "5", "many", None, 0.5, float("nan"), float("inf"), -float("inf"), []]
+    )
+    def test_what_is_no_count_is_unknown(self, value: Any) -> None:
+        usage = Usage(value, value, None, n_calls=value, unpriced_tokens=value, uncounted_tokens=value)
+        assert usage == Usage()
+
+    @pytest.mark.parametrize("value", [-1e9, float("nan"), float("inf"), 1e300, "3", True, [], 10**400])
+    def test_what_is_no_price_is_unknown(self, value: Any) -> None:
+        assert Usage(cost_usd=value, latency_s=value) == Usage()
+        with pytest.raises(SpendingError):
+            SpendingLimit(2.5).check(Usage(cost_usd=value) + Usage(cost_usd=3.0, n_calls=1))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"cost_usd": -1e9},
+            {"prompt_tokens": -(10**9), "completion_tokens": -(10**9)},
+            {"unpriced_tokens": -(10**9), "uncounted_tokens": -(10**9)},
+            {"n_attempts": -5},
+            {"n_attempts": 10**30, "cost_usd": -1.0},
+            {"cost_usd": "-5"},
+        ],
+    )
+    def test_no_record_lifts_a_budget(self, change: dict[str, Any]) -> None:
+        record = json.loads(Elicitation(PriorAnswer.by_hand()).to_json())
+        stored = Elicitation.from_json(json.dumps({**record, **change})).usage
+        spent = stored + Usage(600, 400, 3.0, n_calls=1)
+        for limit in (SpendingLimit(2.5), SpendingLimit(None, 900)):
+            with pytest.raises(SpendingError):
+                limit.check(spent)
+
+    def test_nor_does_a_note_of_a_failure(self) -> None:
+        study = optuna.create_study()
+        save_failure(study, 0, "r", usage=Usage(10, 10, 3.0, n_calls=1))
+        attributes = study._storage.get_study_system_attrs(study._study_id)
+        ((key, text),) = ((k, v) for k, v in attributes.items() if k.startswith("llm_prior_bo:failure"))
+        for cost in ("-1e9", "NaN", '"-7"', "1e300"):
+            changed = text.replace('"cost_usd": 3.0', f'"cost_usd": {cost}')
+            digest = hashlib.sha256(changed.encode()).hexdigest()[:16]
+            parts = key.split(":")
+            parts[4] = digest
+            study._storage.set_study_system_attr(study._study_id, ":".join(parts), changed)
+        usage = load_records(study).usage
+        assert usage.cost_usd == 3.0
+        with pytest.raises(SpendingError):
+            SpendingLimit(2.5).check(usage)
