@@ -2,7 +2,7 @@
 
     python -m benchmarks.gate_overhead --pairs 9
 
-Processor time of `EvidenceTrust.weigh` over that of a whole suggestion without a gate, on the same history, in turn.
+Processor time of `EvidenceTrust.reweight` over that of a whole suggestion without a gate, on the same history, in turn.
 The first suggestion, which fits without a warm start, is left out. Two whole suggestions are not compared: another
 density makes another acquisition function, whose maximisation takes longer or shorter for reasons of its own.
 """

@@ -41,6 +41,7 @@ def resolve_space(
 
 
 RENAMED = {
+    "prior_mean": "decay=, with which the prior is multiplied into the acquisition function",
     "elicitation": "elicitor=",
     "outside_share": "uniform_startup_fraction=",
     "client": "elicitor=LLMElicitor(client=...)",

@@ -44,9 +44,11 @@ from llm_prior_bo.study.asked import NOT_SUGGESTED, AskedParameters, SuggestedPa
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.study.independent import IndependentWarnings, why_independent
 from llm_prior_bo.study.inferred_space import InferredSpace
+from llm_prior_bo.study.storage import PerStudy
 from llm_prior_bo.study.suggestion_lock import suggestion_lock
 from llm_prior_bo.study.training_data import PrunedTrials
 from llm_prior_bo.study.trial_records import (
+    Suggestion,
     abandon,
     mark_failed,
     mark_started,
@@ -159,6 +161,7 @@ class LLMPriorSampler(BaseSampler):
         self._independent_sampler = independent_sampler or PerTrialRandomSampler(seed)
         self._independent_warnings = IndependentWarnings(warn_independent_sampling)
         self._asked = AskedParameters()
+        self._chosen: PerStudy[dict[int, Suggestion]] = PerStudy(dict)
 
     # Optuna's interface ------------------------------------------------------------------------------------------
 
@@ -203,6 +206,7 @@ class LLMPriorSampler(BaseSampler):
             seed_for = partial(self._seed, trial)
             suggestion = self._engine.suggest(study, trial, space, elicited, seed_for=seed_for)
             publish_suggestion(study, trial, suggestion)
+        self._chosen(study)[trial.number] = suggestion
         return SuggestedParams(suggestion.params)
 
     def sample_independent(
@@ -210,7 +214,7 @@ class LLMPriorSampler(BaseSampler):
     ) -> Any:
         """The suggested value of one parameter; outside the common space one from the prior's own marginal, if any."""
         self._asked.check(study, param_name, param_distribution, stated=self._stated.get(param_name))
-        suggested = suggested_value(read_suggestion(trial), param_name, param_distribution)
+        suggested = suggested_value(self._suggestion(study, trial), param_name, param_distribution)
         if suggested is not NOT_SUGGESTED:
             return suggested
         space = SearchSpace({param_name: param_distribution})
@@ -225,6 +229,7 @@ class LLMPriorSampler(BaseSampler):
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Mark a failed trial as one whose worker is alive, and pass on to the independent sampler."""
+        self._chosen(study).pop(trial.number, None)
         if state == TrialState.FAIL:
             mark_failed(study, trial)
         elif state == TrialState.COMPLETE:
@@ -267,12 +272,16 @@ class LLMPriorSampler(BaseSampler):
                 seed=self._seed(trial, "insights"),
             )
 
+    def _suggestion(self, study: Study, trial: FrozenTrial) -> Suggestion | None:
+        """What was suggested for a trial; read from the storage only if this process has not chosen it."""
+        return self._chosen(study).get(trial.number) or read_suggestion(trial)
+
     def _warn_independent(self, study: Study, trial: FrozenTrial, space: SearchSpace, prior: OptimumPrior) -> None:
         """Say why a parameter is sampled on its own, and how: once in this process."""
         ((name, distribution),) = space.distributions.items()
         if self._asked.is_reported(study, name) or self._independent_warnings.is_silent(study.study_name, name):
             return  # before all trials are read for a reason
-        suggestion = read_suggestion(trial)
+        suggestion = self._suggestion(study, trial)
         why = why_independent(
             name,
             distribution,

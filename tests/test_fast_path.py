@@ -110,7 +110,7 @@ class TestModels:
 
 @pytest.mark.parametrize("n_failed", [0, 4])
 def test_suggestions_are_worth_the_same(n_failed: int) -> None:
-    """From one state, what either path suggests has the same score by the other's reckoning, to a tenth of a nat."""
+    """From one state, what either path suggests has the same score, to a fraction of a nat."""
     suggestions = []
     for fast in (True, False):
         space = SearchSpace(SPACE)

@@ -782,7 +782,7 @@ class TestDefaults:
 
     def test_at_most_fourteen_arguments_of_its_own(self) -> None:
         parameters = inspect.signature(LLMPriorSampler).parameters
-        assert len(parameters) - 1 <= 15  # one of them, prior_mean, is about to go
+        assert len(parameters) - 1 <= 14  # the options of the language model apart
 
     def test_litellm_is_not_imported_before_something_is_asked(self) -> None:
         script = """

@@ -100,7 +100,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "pibo-10": _pibo_10,  # πBO with the weight of its ablation, whatever the budget
         "pibo-N/10": _pibo_tenth,  # πBO as published: a tenth of the trials
         "evidence": _evidence,  # πBO, β = 10, with the evidence's weights and some of the start-up outside the prior
-        "default": _default,  # this package's defaults: the prior in the surrogate's mean
+        "default": _default,  # this package's defaults: multiplied, weighed by the evidence, with a bounded loss
         "dynabo": _dynabo,  # starts without the prior, tests it once, then decay of power 2
         "random": _random,
     }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PrunedTrials = Literal["avoid", "last_value"]
-"""What pruned trials are to the surrogate: places not to go again, or observations (`TrainingData.from_study`)."""
+"""What pruned trials are to the surrogate: places not to go again, or observations (`training_data_of`)."""
 
 MAX_TRIALS = 1000
 """The most finished trials that a surrogate is given."""

@@ -34,7 +34,7 @@ from llm_prior_bo.models.feasibility import (
 from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.training_data import training_data_of
-from llm_prior_bo.study.trial_records import failed_by_itself, read_suggestion
+from llm_prior_bo.study.trial_records import HEARTBEAT_KEY, failed_by_itself, read_suggestion
 from tests.gps import gp, matern
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
@@ -404,6 +404,8 @@ class TestWhatCountsAsFailed:
         storage = RDBStorage("sqlite://", heartbeat_interval=60, heartbeat_stale_trial_callback=callback)
         study = optuna.create_study(storage=storage, sampler=no_prior(search_space=SPACE))
         lost = study.ask(dict(SPACE.distributions))
+        # Only trials that `Study.optimize` runs have heartbeats; the sampler leaves this mark in them.
+        storage.set_trial_system_attr(lost._trial_id, HEARTBEAT_KEY, True)
         monkeypatch.setattr(storage, "_get_stale_trial_ids", lambda _: [lost._trial_id])
         optuna.storages.fail_stale_trials(study)
         assert study.trials[0].state == TrialState.FAIL
