@@ -152,16 +152,12 @@ def _matheron_draws(model: SingleTaskGP, X: Tensor, n_draws: int, generator: tor
     return before, before + residual @ gain
 
 
+@without_remarks  # candidates may coincide
 def _sampled(model: Model, X: Tensor, n_draws: int, seed: int) -> Tensor:
     """Draws of any model; those of an ensemble's members count alike, `(n_draws * members) x c x outputs`."""
     model.eval()
-
-    def sample() -> Tensor:
-        posterior: Any = model.posterior(X)
-        draws: Tensor = get_sampler(posterior, torch.Size([n_draws]), seed=seed)(posterior)
-        return draws.double()
-
-    draws = without_remarks(sample)  # candidates may coincide
+    posterior: Any = model.posterior(X)
+    draws: Tensor = get_sampler(posterior, torch.Size([n_draws]), seed=seed)(posterior).double()
     return draws.reshape(-1, *draws.shape[-2:])
 
 
