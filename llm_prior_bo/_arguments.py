@@ -132,7 +132,7 @@ def prior_source(
     if model is not None:
         elicitor = elicitor_for(model, options)
     if elicitor is not None:
-        return ElicitedPriorSource.of(elicitor, refresh=refresh)
+        return ElicitedPriorSource.of(elicitor, refresh=refresh, space_is_complete=space is not None)
     if refresh is not None:
         raise ConfigurationError(
             "Expected refresh= together with model= or elicitor=, got it beside prior=; nobody can be asked again for "

@@ -135,10 +135,10 @@ def score_answer(
     """
     space = SearchSpace(distributions)
     x = space.encode([optimum])[0]  # d
-    prior = build_prior(answer, space, interval_coverage=DEFAULT_COVERAGE)
+    prior = build_prior(answer, space, interval_coverage=DEFAULT_COVERAGE, lenient=True)
     responsibilities = prior.responsibilities(torch.as_tensor(x))  # K + 1
     region = int(responsibilities[:-1].argmax())
-    stated = build_prior(answer, space, interval_coverage=STATED_COVERAGE).regions[region].marginals
+    stated = build_prior(answer, space, interval_coverage=STATED_COVERAGE, lenient=True).regions[region].marginals
     number = answer.regions[region].region
     with_width = {row.parameter for row in answer.numeric if row.region == number and row.high > row.low}
     beliefs = [

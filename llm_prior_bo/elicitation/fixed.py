@@ -11,6 +11,7 @@ from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
 from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer
+from llm_prior_bo.elicitation.answer.strict import check_names_and_ranges
 from llm_prior_bo.elicitation.files import read_text_file
 from llm_prior_bo.elicitation.prompt.context import StudyContext
 from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation, provenance
@@ -35,12 +36,15 @@ class FixedElicitor:
         self._answer = _supplied_answer(answer)
 
     def elicit(self, context: StudyContext) -> Elicitation:
-        """The answer, repaired where necessary.
+        """The answer, put into canonical form.
 
         Raises:
-            AnswerError: If the answer does not fit the search space.
+            AnswerError: If the answer does not fit the search space: a parameter, a choice or an interval is none of
+                it. Whoever wrote it can mend it.
         """
         check_fit(self._answer, context.space)
+        is_complete = context.space_is_complete
+        check_names_and_ranges(_plain(self._answer), context.space, exact=False, is_complete=is_complete)
         answer, repairs = validate_answer(self._answer, context.space)
         return Elicitation(
             answer=answer,
@@ -58,6 +62,11 @@ class FixedElicitor:
 def _supplied_answer(answer: PriorAnswer | Mapping[str, Any] | str | Path) -> PriorAnswer | Mapping[str, Any]:
     if isinstance(answer, PriorAnswer | Mapping):
         return answer
+    if not isinstance(answer, str | Path):
+        raise AnswerError(
+            f"Expected a PriorAnswer, a dict, JSON text or the path of a file, got a {type(answer).__name__}; write "
+            "PriorAnswer.by_hand(numeric={name: (best, low, high)})."
+        )
     if isinstance(answer, str) and answer.lstrip().startswith("{"):
         return parse_answer(answer)
     text = read_text_file(answer, what="an answer")

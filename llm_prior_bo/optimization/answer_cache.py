@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llm_prior_bo.elicitation.record import Elicitation
@@ -18,6 +19,9 @@ from llm_prior_bo.study.storage import PerStudy
 
 if TYPE_CHECKING:
     from optuna import Study
+
+
+_BUILD = partial(build_prior, lenient=True)
 
 
 @dataclass
@@ -39,7 +43,7 @@ class AnswerCache:
     """
 
     n_answers: int = 1
-    build: Callable[..., OptimumPrior] = build_prior
+    build: Callable[..., OptimumPrior] = _BUILD
     _memory: PerStudy[_Memory] = field(default_factory=lambda: PerStudy(_Memory), repr=False)
 
     def answers(self, study: Study, *, fresh: bool = False) -> list[Elicitation]:

@@ -126,6 +126,7 @@ class ElicitedPriorSource:
         *,
         refresh: RefreshPolicy | None = None,
         patience: float | None = None,
+        space_is_complete: bool = False,
     ) -> ElicitedPriorSource:
         """A source that asks one elicitor, as its settings say.
 
@@ -134,12 +135,15 @@ class ElicitedPriorSource:
             refresh: When to ask again; `None`: never.
             patience: Seconds to wait for another worker's answer before going on without one; as long as the answers
                 may take, and at least `MIN_PATIENCE`, if left out.
+            space_is_complete: Whether the user has given the search space, so that there are no other parameters.
         """
         settings = settings_of(elicitor)
         if patience is None:
             patience = max(MIN_PATIENCE, longest_seconds_of(elicitor) * settings.n_answers)
-        build = partial(build_prior, interval_coverage=settings.interval_coverage)
-        return cls(Questioner(elicitor, AnswerCache(settings.n_answers, build)), Election(patience), refresh)
+        # Lenient: an answer is stored after its repair, and its density is needed over parts of the space as well.
+        build = partial(build_prior, interval_coverage=settings.interval_coverage, lenient=True)
+        questioner = Questioner(elicitor, AnswerCache(settings.n_answers, build), space_is_complete)
+        return cls(questioner, Election(patience), refresh)
 
     def arrive(self, study: Study, trial: FrozenTrial) -> None:
         """Let other workers know, until there is an answer, that this trial's worker may be the one that asks."""

@@ -14,7 +14,12 @@ from llm_prior_bo.elicitation.answer.remarks import guesses_at_bounds, remarks
 from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of
 from llm_prior_bo.elicitation.llm.secrets import cut_off, printable, redact
 from llm_prior_bo.elicitation.llm.spending import Usage
-from llm_prior_bo.elicitation.prompt.context import StudyContext
+from llm_prior_bo.elicitation.prompt.context import (
+    PARAMETER_DESCRIPTIONS,
+    STUDY_ATTRIBUTES,
+    StudyContext,
+    misnamed_attributes,
+)
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.elicitation.settings import settings_of
@@ -24,6 +29,7 @@ from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import load_records, save_elicitation, save_failure, warn_of_elicitation
 from llm_prior_bo.study.context import study_context
+from llm_prior_bo.study.storage import PerStudy, study_user_attributes
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -47,10 +53,12 @@ class Questioner:
     Args:
         elicitor: Who is asked.
         cache: What this process knows of the answers.
+        space_is_complete: Whether the user has given the search space, so that there are no other parameters.
     """
 
     elicitor: Elicitor
     cache: AnswerCache
+    space_is_complete: bool = False
 
     def ask(
         self,
@@ -75,6 +83,7 @@ class Questioner:
             ConfigurationError: If what a person supplied cannot be used at all.
         """
         n_finished, answered = 0, []
+        _warn_of_misnamed_attributes(study)
         settings = settings_of(self.elicitor)
         try:
             context = study_context(
@@ -85,6 +94,7 @@ class Questioner:
                 insights=self._insights(study, space, reason, learn),
                 max_prompt_tokens=settings.max_prompt_tokens,
             )
+            context = replace(context, space_is_complete=self.space_is_complete)
             n_finished = context.n_finished
             for index in range(settings.n_answers):
                 answer = self._elicit(study, replace(context, answer_index=index))
@@ -130,6 +140,21 @@ class Questioner:
         save_failure(study, trial.number, reason, usage=known, n_finished=n_finished)
         has_some = bool(self.cache.answers(study, fresh=True))
         warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else NO_PRIOR}")
+
+
+def _warn_of_misnamed_attributes(study: Study) -> None:
+    """Say once that what the user has written about the problem goes nowhere."""
+    told = _told_attributes(study)
+    for name, meant in misnamed_attributes(study_user_attributes(study)).items():
+        if name not in told:
+            told.add(name)
+            warn_of_elicitation(
+                f"The study's user attribute {name!r} is not read; {meant!r} is: did you mean that? "
+                f"The attributes are {', '.join((*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, 'n_trials'))}."
+            )
+
+
+_told_attributes: PerStudy[set[str]] = PerStudy(set)
 
 
 def _announce(answer: Elicitation, space: SearchSpace) -> None:

@@ -1,8 +1,7 @@
 """From an answer in natural names and units to a density over the encoded space.
 
-The one place where the language model's side and the torch side meet. What is plain is put right silently, because
-`elicitation.answer.repair` reports it and a person may write an answer by hand: values outside the range are clipped,
-ends of intervals ordered, weights normalised. What is not plain is an `AnswerError`.
+The one place where the language model's side and the torch side meet. An interval that reaches beyond the range is
+clipped, its ends are ordered, and weights are normalised. What is not plain is an `AnswerError`.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from llm_prior_bo.elicitation.answer.schema import (
     PriorAnswer,
     Region,
 )
+from llm_prior_bo.elicitation.answer.strict import check_names_and_ranges
 from llm_prior_bo.errors import AnswerError, ConfigurationError
 from llm_prior_bo.priors import CategoricalMarginal, Marginal, MixturePrior, RegionPrior, SplitNormalMarginal
 from llm_prior_bo.space import Column, SearchSpace
@@ -34,14 +34,18 @@ MIN_CHOICE_SHARE = 0.01
 
 
 def build_prior(
-    answer: PriorAnswer, space: SearchSpace, *, interval_coverage: float = 0.5, min_uniform_weight: float = 0.05
+    answer: PriorAnswer,
+    space: SearchSpace,
+    *,
+    interval_coverage: float = 0.5,
+    min_uniform_weight: float = 0.05,
+    lenient: bool = False,
 ) -> MixturePrior:
     """Turn an answer into a prior over the optimum.
 
     * Region weights are normalised to `1 - w_0`, with `w_0 = max(1 - confidence, min_uniform_weight)`.
-    * A parameter without a row in a region is "no opinion" there. Rows about parameters that are not in `space` are
-      ignored (they may be conditional). A region that says nothing about `space` at all is kept as a uniform one, so
-      that the regions of priors over parts of a conditional space correspond.
+    * A parameter without a row in a region is "no opinion" there. A region that says nothing about `space` at all is
+      kept as a uniform one, so that the regions of priors over parts of a conditional space correspond.
     * A numeric row becomes a `SplitNormalMarginal`. If the parameter is categorical with numeric choices, the interval
       is laid over the choices in order of size.
     * Choices are matched by their text (see `match_choice`: "None" or "null", "True" or "true"). If the named
@@ -57,18 +61,24 @@ def build_prior(
         interval_coverage: Probability with which a stated interval really holds the optimum's value, in (0, 1).
             Answers state 80 %; language models are over-confident.
         min_uniform_weight: Smallest weight of the uniform component, in [0, 1].
+        lenient: Ignore rows about parameters that are not in `space`, and move intervals that are outside the range to
+            its bound: for an answer about a larger space, or one with other ranges. By default both are refused: in an
+            answer that a person writes they are typos.
 
     Returns:
         A mixture with one region for each region of the answer, in its order, with its label.
 
     Raises:
         AnswerError: If a number is not finite or a weight negative, there is no region, a region's number is repeated
-            or not defined, a choice is unknown, or a row does not fit the kind of its parameter.
+            or not defined, a choice is unknown, a row does not fit the kind of its parameter, or, unless `lenient`, a
+            parameter is not in `space` or a best value not in its range; with the nearest names.
         ConfigurationError: If `interval_coverage` or `min_uniform_weight` is out of range.
     """
     _check_settings(interval_coverage, min_uniform_weight)
     _check_answer(answer)
     _check_region_numbers(answer)
+    if not lenient:
+        check_names_and_ranges(answer.model_dump(), space)
     regions = [_build_region(answer, row, space, interval_coverage) for row in answer.regions]
     floor = max(1.0 - min(max(answer.confidence, 0.0), 1.0), min_uniform_weight)
     shares = _shares([row.weight for row in answer.regions])
@@ -87,6 +97,11 @@ def _check_settings(interval_coverage: float, min_uniform_weight: float) -> None
 
 def _check_answer(answer: PriorAnswer) -> None:
     """The schema forbids NaN, but an answer can be constructed without validation."""
+    if not isinstance(answer, PriorAnswer):
+        raise AnswerError(
+            f"Expected a PriorAnswer, got a {type(answer).__name__}; write PriorAnswer.model_validate(answer), or "
+            "PriorAnswer.by_hand(numeric={name: (best, low, high)})."
+        )
     if not answer.regions:
         raise AnswerError("Expected at least one region, got none; ask again, or use UniformPrior for no opinion.")
     if not math.isfinite(answer.confidence):

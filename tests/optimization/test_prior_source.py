@@ -567,6 +567,15 @@ class TestBeliefs:
             assert belief.known == expected
 
 
+class TestMisnamedAttributes:
+    def test_are_told_once(self) -> None:
+        study = study_in(sampler=sampler_of(Counting()))
+        study.set_user_attr("description", "a network")
+        with pytest.warns(ElicitationWarning, match=r"'description' is not read; 'problem_description' is") as record:
+            study.optimize(objective, n_trials=2)
+        assert len(record) == 1
+
+
 class TestBudget:
     def test_it_ends_the_questions(self) -> None:
         study, elicitor = study_in(), Budgeted(cost_usd=0.5, settings=several(5), limit=SpendingLimit(1.0))

@@ -90,13 +90,13 @@ class TestWeights:
 
     def test_silent_regions_are_uniform(self) -> None:
         rows = [(1, "lr", 1e-3, 1e-4, 1e-2), (2, "conditional", 0.1, 0.05, 0.5)]
-        prior = build_prior(answer(numeric=rows, weights=(0.5, 0.5)), SPACE)
+        prior = build_prior(answer(numeric=rows, weights=(0.5, 0.5)), SPACE, lenient=True)
         assert [region.label for region in prior.regions] == ["region 1", "region 2"]
         assert prior.regions[1].marginals == {}
         assert prior.uniform_weight == pytest.approx(0.2)
 
     def test_nothing_about_this_space_is_no_opinion(self) -> None:
-        prior = build_prior(answer(numeric=[(1, "conditional", 0.1, 0.05, 0.5)]), SPACE)
+        prior = build_prior(answer(numeric=[(1, "conditional", 0.1, 0.05, 0.5)]), SPACE, lenient=True)
         X = torch.as_tensor(SPACE.snap(SPACE.bounds))
         torch.testing.assert_close(prior.log_prob(X), torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-15)
 
@@ -120,7 +120,7 @@ class TestNumeric:
         assert marginal == expected
 
     def test_outside_the_range_is_clipped(self) -> None:
-        prior = build_prior(answer(numeric=[(1, "lr", 5.0, 0.1, 100.0), (1, "depth", -3, -5, 2)]), SPACE)
+        prior = build_prior(answer(numeric=[(1, "lr", 5.0, 0.1, 100.0), (1, "depth", -3, -5, 2)]), SPACE, lenient=True)
         assert SPACE.decode(prior.mode()) == {"lr": 1.0, "depth": 1, "act": "relu", "batch": 64}
 
     def test_last_row_counts(self) -> None:
@@ -345,7 +345,7 @@ def spaces_and_answers(draw: st.DrawFn) -> tuple[SearchSpace, PriorAnswer]:
 @given(case=spaces_and_answers())
 def test_any_answer_gives_a_usable_prior(case: tuple[SearchSpace, PriorAnswer]) -> None:
     space, stated = case
-    prior = build_prior(stated, space)
+    prior = build_prior(stated, space, lenient=True)
     X = torch.cat([prior.sample(4, generator=torch.Generator().manual_seed(0)), prior.mode().unsqueeze(0)])
     assert np.array_equal(X.numpy(), space.snap(X.numpy()))
     for x in X:

@@ -144,8 +144,8 @@ class PriorAnswer(_Row):
             notes: Free text.
 
         Raises:
-            AnswerError: If an interval is not three finite numbers with `low <= best <= high`, a probability is not a
-                finite number >= 0, or `confidence` is not in [0, 1].
+            AnswerError: If a list stands where a dict belongs, an interval is not three finite numbers with
+                `low <= best <= high`, a probability is not a finite number >= 0, or `confidence` is not in [0, 1].
 
         Examples:
             >>> answer = PriorAnswer.by_hand(numeric={"lr": (1e-3, 1e-4, 1e-2)}, categorical={"act": {"relu": 0.7}})
@@ -154,6 +154,10 @@ class PriorAnswer(_Row):
         """
         if not 0.0 <= confidence <= 1.0:
             raise AnswerError(f"Expected confidence to be a probability in [0, 1], got {confidence!r}.")
+        _check_mapping("numeric", numeric, "{name: (best, low, high)}")
+        _check_mapping("categorical", categorical, "{name: {choice: probability}}")
+        for name, table in (categorical or {}).items():
+            _check_mapping(f"categorical[{name!r}]", table, "{choice: probability}")
         intervals = {name: _checked_interval(name, values) for name, values in (numeric or {}).items()}
         rows = [NumericBelief(region=1, parameter=k, best=b, low=lo, high=hi) for k, (b, lo, hi) in intervals.items()]
         choices = [
@@ -200,6 +204,11 @@ def _portable(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[s
         kept["required"] = list(kept["properties"])
         kept["additionalProperties"] = False
     return kept
+
+
+def _check_mapping(name: str, value: object, form: str) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise AnswerError(f"Expected {name} to be a dict {form}, got {value!r:.200}.")
 
 
 def _checked_interval(name: str, values: Sequence[float]) -> Interval:

@@ -5,10 +5,11 @@ Whatever is not in `StudyContext` cannot get into a prompt. `llm_prior_bo.study.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -44,6 +45,40 @@ PARAMETER_DESCRIPTIONS = "parameter_descriptions"
 """User attribute of a study with a dict from names of parameters to what they mean, unit included."""
 
 _CUT_NOTE = re.compile(r"\[\.\.\. cut, ([\d,]+) characters in all\]$")
+
+
+_OTHER_NAMES = {
+    "description": "problem_description",
+    "problem": "problem_description",
+    "task": "problem_description",
+    "task_description": "problem_description",
+    "domain": "domain_knowledge",
+    "knowledge": "domain_knowledge",
+    "model": "model_type",
+    "dataset": "dataset_size",
+    "data_size": "dataset_size",
+    "descriptions": PARAMETER_DESCRIPTIONS,
+    "budget": "n_trials",
+}
+"""What users call attributes that have another name."""
+
+
+def misnamed_attributes(names: Iterable[str]) -> dict[str, str]:
+    """User attributes of a study that go nowhere, and the ones that they were probably meant for.
+
+    Args:
+        names: Names of all user attributes.
+    """
+    names = list(names)
+    known = (*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, "n_trials")
+    found = {}
+    for name in names:
+        folded = name.strip().casefold().replace("-", "_").replace(" ", "_")
+        close = difflib.get_close_matches(folded, known, n=1, cutoff=0.8)
+        meant = _OTHER_NAMES.get(folded) or (close[0] if close else None)
+        if name not in known and meant is not None and meant not in names:
+            found[name] = meant
+    return found
 
 
 @dataclass(frozen=True)
@@ -99,6 +134,7 @@ class StudyContext:
         insights: What the surrogate has learned, `None` for the first question of a study.
         parameter_descriptions: What parameters mean, unit included, by name; parameters may be absent.
         max_prompt_tokens: Size, as `estimated_tokens` counts, that the question is shortened to if it is longer.
+        space_is_complete: Whether the user has given the search space, so that there are no other parameters.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -120,6 +156,7 @@ class StudyContext:
     insights: StudyInsights | None = None
     parameter_descriptions: Mapping[str, str] = field(default_factory=dict)
     max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
+    space_is_complete: bool = False
 
     @cached_property
     def space(self) -> SearchSpace:

@@ -12,7 +12,14 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
 from llm_prior_bo.elicitation import NumericQuantiles, RegionReport, StudyContext, StudyInsights
-from llm_prior_bo.elicitation.prompt.context import MAX_ATTRIBUTE_CHARACTERS, MAX_PARAMETER_DESCRIPTION_CHARACTERS, cut
+from llm_prior_bo.elicitation.prompt.context import (
+    MAX_ATTRIBUTE_CHARACTERS,
+    MAX_PARAMETER_DESCRIPTION_CHARACTERS,
+    PARAMETER_DESCRIPTIONS,
+    STUDY_ATTRIBUTES,
+    cut,
+    misnamed_attributes,
+)
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.context import study_context
@@ -291,3 +298,25 @@ class TestFewerTrials:
         add(study, 1.0)
         context = study_context(study, SPACE)
         assert context.with_fewer_trials(1) is context
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("description", "problem_description"),
+        ("Problem description", "problem_description"),
+        ("problem_descripton", "problem_description"),
+        ("parameter_description", "parameter_descriptions"),
+        ("constraint", "constraints"),
+        ("domain-knowledge", "domain_knowledge"),
+        ("dataset", "dataset_size"),
+        ("model", "model_type"),
+    ],
+)
+def test_attributes_under_another_name_are_found(given: str, meant: str) -> None:
+    assert misnamed_attributes([given, "n_trials", "best_seed", "git_commit", "notes"]) == {given: meant}
+    assert misnamed_attributes([given, meant]) == {}  # then it is some note of the user's
+
+
+def test_attributes_under_their_names_are_no_mistake() -> None:
+    assert misnamed_attributes([*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, "n_trials", "owner", "version"]) == {}
