@@ -23,6 +23,7 @@ from llm_prior_bo.models.feasibility import (
     success_probability,
 )
 from llm_prior_bo.models.surrogate import fit_surrogate
+from llm_prior_bo.optimization.distrust import tell_of_distrust
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
@@ -95,7 +96,11 @@ class Engine:
         age = _age(study, elicited)
         seed = seed_for("acquisition")
         # BoTorch remarks on points that nearly coincide.
-        return without_remarks(lambda: self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed))
+        suggestion = without_remarks(
+            lambda: self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
+        )
+        tell_of_distrust(study, trial.number, prior, suggestion.details.get("region_weights", ()))
+        return suggestion
 
     def _maximize(
         self,
