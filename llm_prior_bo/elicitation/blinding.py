@@ -19,6 +19,7 @@ from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, PriorAnswe
 from llm_prior_bo.elicitation.elicitor import (
     Elicitor,
     elicit_within,
+    estimated_cost_of,
     limit_of,
     longest_seconds_of,
     name_of,
@@ -115,6 +116,10 @@ class BlindedElicitor:
     def problems(self) -> tuple[str, ...]:
         """Those of the one who answers."""
         return problems_of(self._elicitor)
+
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """That of the one who answers."""
+        return estimated_cost_of(self._elicitor, prompt_tokens, completion_tokens)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on without names and translate the answer.

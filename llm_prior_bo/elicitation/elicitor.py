@@ -78,4 +78,11 @@ def problems_of(elicitor: object) -> tuple[str, ...]:
     return tuple(printable(redact(str(problem))) for problem in problems()) if callable(problems) else ()
 
 
+def estimated_cost_of(elicitor: object, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """About what one answer of an elicitor costs in USD, by its own `estimated_cost`; `None` if it has none."""
+    estimate = getattr(elicitor, "estimated_cost", None)
+    cost = estimate(prompt_tokens, completion_tokens) if callable(estimate) else None
+    return float(cost) if isinstance(cost, int | float) else None
+
+
 _MAX_NAME_CHARACTERS = 200

@@ -150,6 +150,11 @@ class LLMElicitor:
         problems = getattr(self._client, "problems", None)
         return tuple(problems()) if callable(problems) else ()
 
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """About what a request costs in USD; `None` if the client knows no price."""
+        estimate = getattr(self._client, "estimated_cost", None)
+        return estimate(prompt_tokens, completion_tokens) if callable(estimate) else None
+
     @property
     def longest_seconds(self) -> float:
         """How long one answer may take at most, with every retry and pause, if the client keeps its time-out."""

@@ -26,6 +26,7 @@ from llm_prior_bo.elicitation.answer.schema import describe_validation_error
 from llm_prior_bo.elicitation.elicitor import (
     Elicitor,
     elicit_within,
+    estimated_cost_of,
     limit_of,
     longest_seconds_of,
     name_of,
@@ -113,6 +114,9 @@ class ReplayElicitor:
     Raises:
         ConfigurationError: If the file cannot be read or is not a recording, or a setting is out of range.
     """
+
+    longest_seconds = 0.0
+    """Nobody is asked, so there is nothing to wait for."""
 
     def __init__(
         self,
@@ -267,6 +271,10 @@ class RecordingElicitor:
     def problems(self) -> tuple[str, ...]:
         """Those of the one who answers."""
         return problems_of(self._elicitor)
+
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """That of the one who answers."""
+        return estimated_cost_of(self._elicitor, prompt_tokens, completion_tokens)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on and record the answer."""

@@ -39,8 +39,8 @@ def tell_of_distrust(study: Study, number: int, prior: OptimumPrior, weights: Se
         if now < LOW_TRUST <= before and k not in told:
             told.add(k)
             label = prior.regions[k].label if isinstance(prior, MixturePrior) else ""
-            name = f"{k + 1} ({printable(redact(label))!r})" if label else f"{k + 1}"
+            name = f"{k + 1} ('{printable(redact(label))}')" if label else f"{k + 1}"
             _log.info(
-                f"Trust in region {name} of the prior has fallen to {now:.2f} at trial {number}, from {before:.2f} as "
-                "it was stated: the trials speak against it."
+                f"Trust in region {name} of the prior has fallen to {now:.2f} at trial {number}: the trials "
+                "speak against it."
             )

@@ -230,6 +230,11 @@ class ElicitedPriorSource:
             )
 
 
+def elicitor_of(source: PriorSource) -> Elicitor | None:
+    """Who is asked; `None` if the density is given."""
+    return source.questioner.elicitor if isinstance(source, ElicitedPriorSource) else None
+
+
 def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
     """All parameters to ask about: the given ones, else those of the study's finished trials, conditional ones too."""
     if given is not None:

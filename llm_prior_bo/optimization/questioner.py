@@ -139,12 +139,15 @@ class Questioner:
         return elicit_within(self.elicitor, context, spent)
 
     def _announce_question(self, context: StudyContext) -> None:
-        """Say who is asked and how long that may take."""
+        """Say who is asked and how long that may take; nothing where nobody is waited for."""
         n_answers = settings_of(self.elicitor).n_answers
+        seconds = longest_seconds_of(self.elicitor) * n_answers
+        if not seconds:
+            return
         times = f"{n_answers} times " if n_answers > 1 else ""
         _log.info(
             f"{name_of(self.elicitor)} is asked {times}for a prior, for trial {context.trial_number}: about "
-            f"{question_tokens(context):,} tokens, up to {longest_seconds_of(self.elicitor) * n_answers:g} s."
+            f"{question_tokens(context):,} tokens, up to {seconds:g} s."
         )
 
     def _give_up(
