@@ -35,6 +35,7 @@ from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.optimization.engine import Engine
 from llm_prior_bo.optimization.importance import insights_of
 from llm_prior_bo.optimization.prior_source import GivenPrior, known_space
+from llm_prior_bo.optimization.readiness import CheckResult, check_readiness
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import EvidenceTrust, TrustGate
@@ -235,6 +236,10 @@ class LLMPriorSampler(BaseSampler):
         elif state == TrialState.COMPLETE:
             self._asked.report_unused(study, self._stated)
         self._independent_sampler.after_trial(study, trial, state, values)
+
+    def check(self, study: Study) -> CheckResult:
+        """What is missing before `study` asks (a key, a description, ...) and what asking may take; asks nobody."""
+        return check_readiness(study, self._source, self._search_space)
 
     def get_statistics(self, study: Study) -> StudyStatistics:
         """Answers, costs, repairs, failures, and what the prior did in every trial. See `StudyStatistics`."""

@@ -16,7 +16,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts
 from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, PriorAnswer
-from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of
+from llm_prior_bo.elicitation.elicitor import (
+    Elicitor,
+    elicit_within,
+    estimated_cost_of,
+    limit_of,
+    longest_seconds_of,
+    name_of,
+    problems_of,
+)
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
 from llm_prior_bo.elicitation.prompt.context import STUDY_ATTRIBUTES, StudyContext, TrialSummary
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, ParameterSummary, StudyInsights
@@ -99,6 +107,19 @@ class BlindedElicitor:
     def longest_seconds(self) -> float:
         """How long one answer may take at most: as long as that of the one who answers."""
         return longest_seconds_of(self._elicitor)
+
+    @property
+    def name(self) -> str:
+        """That of the one who answers."""
+        return name_of(self._elicitor)
+
+    def problems(self) -> tuple[str, ...]:
+        """Those of the one who answers."""
+        return problems_of(self._elicitor)
+
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """That of the one who answers."""
+        return estimated_cost_of(self._elicitor, prompt_tokens, completion_tokens)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on without names and translate the answer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from llm_prior_bo.elicitation.llm.secrets import cut_off, printable, redact
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
 from llm_prior_bo.elicitation.prompt.context import StudyContext
 from llm_prior_bo.elicitation.record import Elicitation
@@ -62,3 +63,26 @@ def longest_seconds_of(elicitor: Elicitor) -> float:
     """How long one answer of an elicitor may take at most: its `longest_seconds` if it has them."""
     seconds = getattr(elicitor, "longest_seconds", None)
     return float(seconds) if isinstance(seconds, int | float) else UNKNOWN_LONGEST_SECONDS
+
+
+def name_of(elicitor: object) -> str:
+    """Whom an elicitor asks, in the user's log: its `name` if it has one, e.g. that of a model, else its class."""
+    name = getattr(elicitor, "name", None)
+    text = name if isinstance(name, str) and name else type(elicitor).__name__
+    return printable(redact(cut_off(text, _MAX_NAME_CHARACTERS)))
+
+
+def problems_of(elicitor: object) -> tuple[str, ...]:
+    """What an elicitor's own method `problems` says would keep it from answering; nothing if it has none."""
+    problems = getattr(elicitor, "problems", None)
+    return tuple(printable(redact(str(problem))) for problem in problems()) if callable(problems) else ()
+
+
+def estimated_cost_of(elicitor: object, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """About what one answer of an elicitor costs in USD, by its own `estimated_cost`; `None` if it has none."""
+    estimate = getattr(elicitor, "estimated_cost", None)
+    cost = estimate(prompt_tokens, completion_tokens) if callable(estimate) else None
+    return float(cost) if isinstance(cost, int | float) else None
+
+
+_MAX_NAME_CHARACTERS = 200

@@ -31,6 +31,9 @@ class FixedElicitor:
         AnswerError: If it holds no answer.
     """
 
+    longest_seconds = 0.0
+    """Nobody is asked, so there is nothing to wait for."""
+
     def __init__(self, answer: PriorAnswer | Mapping[str, Any] | str | Path, *, interval_coverage: float = 0.5) -> None:
         self.settings = ElicitationSettings(interval_coverage=interval_coverage)
         self._answer = _supplied_answer(answer)

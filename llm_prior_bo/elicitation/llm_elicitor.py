@@ -10,20 +10,23 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from optuna.logging import get_logger
+
 from llm_prior_bo.elicitation.answer.parsing import follows_schema
 from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer, portable_schema
+from llm_prior_bo.elicitation.elicitor import name_of
 from llm_prior_bo.elicitation.llm.client import MAX_TEXT_CHARACTERS, Completion, LenientClient, LLMClient
 from llm_prior_bo.elicitation.llm.litellm_client import GRACE_SECONDS, LiteLLMClient
 from llm_prior_bo.elicitation.llm.messages import Messages
 from llm_prior_bo.elicitation.llm.retry import MAX_WAIT, BackOff, RateLimit
-from llm_prior_bo.elicitation.llm.secrets import cut_off, encodable, redact
+from llm_prior_bo.elicitation.llm.secrets import cut_off, encodable, printable, redact
 from llm_prior_bo.elicitation.llm.spending import SpendingError, SpendingLimit, Usage
 from llm_prior_bo.elicitation.masking import Mask, masked_messages, masked_record, names_in
 from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
 from llm_prior_bo.elicitation.prompt.render import ask_again, render_prompt
 from llm_prior_bo.elicitation.record import Elicitation, provenance
-from llm_prior_bo.elicitation.settings import ElicitationSettings, check_count, check_number
+from llm_prior_bo.elicitation.settings import ElicitationSettings, OnFailure, check_count, check_number
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError
 
 MAX_COMPLAINT_CHARACTERS = 2_000
@@ -32,7 +35,9 @@ MAX_COMPLAINT_CHARACTERS = 2_000
 MAX_MODEL_CHARACTERS = 200
 """A longer name of a model is cut."""
 
+_MAX_REASON_CHARACTERS = 300
 _NOTHING = Usage()
+_log = get_logger(f"optuna.{__name__}")  # below Optuna's own, whose level and handlers the user knows
 
 
 class UnansweredError(ElicitationError):
@@ -70,10 +75,11 @@ class LLMElicitor:
         budget_usd: The same in short: `SpendingLimit(budget_usd, budget_tokens)`.
         budget_tokens: The same in tokens, sent and received.
         requests_per_minute: Most requests of this process in a minute, spread evenly; `None` for no limit.
-        n_answers: See `ElicitationSettings`, as the next three.
+        n_answers: See `ElicitationSettings`, as the next four.
         max_context_trials: How many of the study's trials a question may show.
         max_prompt_tokens: Size that a question is shortened to if it is longer.
         interval_coverage: Probability with which a stated 80 % interval holds the optimum's value.
+        on_failure: "raise": a first question without an answer ends the study; "warn": it goes on without a prior.
         sleep: Called with the seconds to wait.
         clock: Seconds that pass, for `requests_per_minute`.
         rng: Randomness of the pauses; an own one if left out.
@@ -100,6 +106,7 @@ class LLMElicitor:
         max_context_trials: int = 10,
         max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
         interval_coverage: float = 0.5,
+        on_failure: OnFailure = "warn",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -119,7 +126,9 @@ class LLMElicitor:
         if client is None:
             assert model is not None
             client = LiteLLMClient(model, temperature=temperature, timeout=timeout, **options)
-        self.settings = ElicitationSettings(n_answers, max_context_trials, max_prompt_tokens, interval_coverage)
+        self.settings = ElicitationSettings(
+            n_answers, max_context_trials, max_prompt_tokens, interval_coverage, on_failure
+        )
         self.limit = _limit(limit, budget_usd, budget_tokens)
         self._client = client
         self._timeout = timeout
@@ -130,6 +139,21 @@ class LLMElicitor:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._client!r})"
+
+    @property
+    def name(self) -> str:
+        """The model that is asked, else the class of the client."""
+        return str(getattr(self._client, "model", type(self._client).__name__))
+
+    def problems(self) -> tuple[str, ...]:
+        """What would keep the model from answering, as far as it can be told without asking; empty if nothing."""
+        problems = getattr(self._client, "problems", None)
+        return tuple(problems()) if callable(problems) else ()
+
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """About what a request costs in USD; `None` if the client knows no price."""
+        estimate = getattr(self._client, "estimated_cost", None)
+        return estimate(prompt_tokens, completion_tokens) if callable(estimate) else None
 
     @property
     def longest_seconds(self) -> float:
@@ -207,7 +231,7 @@ class LLMElicitor:
             conversation.usage = conversation.usage + conversation.last
             return completion
         assert error is not None
-        self._wait_or_give_up(error, attempt, conversation.bill(attempt))
+        self._wait_or_give_up(conversation, error, attempt)
         if getattr(error, "failed_generation", False):  # the server's own check of the format may be what fails
             conversation.n_steps_down += 1
         return None
@@ -230,14 +254,22 @@ class LLMElicitor:
             return self._client.complete_leniently(messages, portable_schema(), n_steps=n_steps)
         return self._client.complete(messages, portable_schema())
 
-    def _wait_or_give_up(self, error: ElicitationError, attempt: int, usage: Usage) -> None:
+    def _wait_or_give_up(self, conversation: _Conversation, error: ElicitationError, attempt: int) -> None:
         wait = self._back_off.seconds(attempt, getattr(error, "retry_after", None))
         if wait is None or not error.retryable or attempt > self._max_retries:
             why = "" if attempt == 1 else f" (attempt {attempt})"
             raise UnansweredError(
-                f"No answer: {error}{why}", retryable=error.retryable, n_attempts=attempt, usage=usage
+                f"No answer: {error}{why}",
+                retryable=error.retryable,
+                n_attempts=attempt,
+                usage=conversation.bill(attempt),
             )
+        self._tell_of_retry(attempt, f"in {wait:.1f} s", conversation.mask(str(error)))
         self._sleep(wait)
+
+    def _tell_of_retry(self, attempt: int, when: str, why: str) -> None:
+        reason = printable(cut_off(" ".join(why.split()), _MAX_REASON_CHARACTERS))
+        _log.info(f"{name_of(self)} is asked again {when} (attempt {attempt + 1} of {self._max_retries + 1}): {reason}")
 
     def _ask_again_or_give_up(
         self, conversation: _Conversation, completion: Completion, error: AnswerError, attempt: int
@@ -252,6 +284,7 @@ class LLMElicitor:
             ) from None
         conversation.messages = ask_again(conversation.messages, conversation.mask(completion.text), problem)
         conversation.problem = problem
+        self._tell_of_retry(attempt, "at once", problem)
         if _ignores_schema(completion):
             conversation.n_steps_down += 1
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.elicitor import Elicitor
 from llm_prior_bo.elicitation.llm_elicitor import LLMElicitor
+from llm_prior_bo.elicitation.settings import OnFailure
 from llm_prior_bo.errors import ConfigurationError
 
 
@@ -22,6 +23,7 @@ class LLMOptions(TypedDict, total=False):
         max_context_trials: How many of the study's trials a question may show; 10.
         max_prompt_tokens: Size that a question is shortened to if it is longer; 8000.
         interval_coverage: Probability with which a stated 80 % interval holds the optimum's value; 0.5.
+        on_failure: "raise": a first question without an answer ends the study with an `ElicitationError`; "warn".
         blinded: Ask with neutral names and without descriptions (`BlindedElicitor`), to see how much of an answer is
             memory; `False`.
         temperature: Sampling temperature, `None` for the model's default; 0.3.
@@ -48,6 +50,7 @@ class LLMOptions(TypedDict, total=False):
     max_context_trials: int
     max_prompt_tokens: int
     interval_coverage: float
+    on_failure: OnFailure
     blinded: bool
     temperature: float | None
     timeout: float

@@ -23,14 +23,22 @@ from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
 from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import describe_validation_error
-from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of
+from llm_prior_bo.elicitation.elicitor import (
+    Elicitor,
+    elicit_within,
+    estimated_cost_of,
+    limit_of,
+    longest_seconds_of,
+    name_of,
+    problems_of,
+)
 from llm_prior_bo.elicitation.files import read_text_file
 from llm_prior_bo.elicitation.llm.messages import Message
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
 from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
 from llm_prior_bo.elicitation.prompt.render import PROMPT_VERSION, prompt_hash, render_prompt, shown_context
 from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation
-from llm_prior_bo.elicitation.settings import ElicitationSettings, settings_of
+from llm_prior_bo.elicitation.settings import ElicitationSettings, OnFailure, settings_of
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
 from llm_prior_bo.space import SearchSpace
 
@@ -97,14 +105,18 @@ class ReplayElicitor:
     Args:
         path: The recording.
         strict: Refuse every exchange whose prompt is not the same.
-        n_answers: See `ElicitationSettings`, as the next three: as they were when the answers were recorded.
+        n_answers: See `ElicitationSettings`, as the next four: as they were when the answers were recorded.
         max_context_trials: How many of the study's trials a question may show.
         max_prompt_tokens: Size that a question is shortened to if it is longer.
         interval_coverage: Probability with which a stated 80 % interval holds the optimum's value.
+        on_failure: Whether a first question without an answer ends the study.
 
     Raises:
         ConfigurationError: If the file cannot be read or is not a recording, or a setting is out of range.
     """
+
+    longest_seconds = 0.0
+    """Nobody is asked, so there is nothing to wait for."""
 
     def __init__(
         self,
@@ -115,8 +127,11 @@ class ReplayElicitor:
         max_context_trials: int = 10,
         max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
         interval_coverage: float = 0.5,
+        on_failure: OnFailure = "warn",
     ) -> None:
-        self.settings = ElicitationSettings(n_answers, max_context_trials, max_prompt_tokens, interval_coverage)
+        self.settings = ElicitationSettings(
+            n_answers, max_context_trials, max_prompt_tokens, interval_coverage, on_failure
+        )
         self.path = Path(path)
         self._exchanges = read_exchanges(self.path)
         self._strict = strict
@@ -247,6 +262,19 @@ class RecordingElicitor:
     def longest_seconds(self) -> float:
         """How long one answer may take at most: as long as that of the one who answers."""
         return longest_seconds_of(self._elicitor)
+
+    @property
+    def name(self) -> str:
+        """That of the one who answers."""
+        return name_of(self._elicitor)
+
+    def problems(self) -> tuple[str, ...]:
+        """Those of the one who answers."""
+        return problems_of(self._elicitor)
+
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """That of the one who answers."""
+        return estimated_cost_of(self._elicitor, prompt_tokens, completion_tokens)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on and record the answer."""

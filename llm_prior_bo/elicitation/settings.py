@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Literal, get_args
 
 from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS
 from llm_prior_bo.errors import ConfigurationError
+
+OnFailure = Literal["warn", "raise"]
+"""What follows a first question without an answer: a warning and a study without a prior, or an error."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class ElicitationSettings:
         interval_coverage: Probability, in (0, 1), with which an interval that is stated as one of 80 % holds the
             optimum's value. Half: language models are over-confident. `CalibrationLedger` fits it to past studies.
 
+        on_failure: "raise": a study whose first question brings no answer (missing key, unknown model, no credit) ends
+            with an `ElicitationError`. "warn": it goes on without a prior. Later questions only ever warn.
+
     Raises:
         ConfigurationError: If a value is out of range.
     """
@@ -36,6 +43,7 @@ class ElicitationSettings:
     max_context_trials: int = 10
     max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
     interval_coverage: float = 0.5
+    on_failure: OnFailure = "warn"
 
     def __post_init__(self) -> None:
         check_count("n_answers", self.n_answers, least=1)
@@ -47,6 +55,8 @@ class ElicitationSettings:
                 f"Expected interval_coverage in (0, 1), got {coverage!r}; 0.5 is the default, 0.8 takes the answer at "
                 "its word."
             )
+        if self.on_failure not in get_args(OnFailure):
+            raise ConfigurationError(f"Expected on_failure to be 'warn' or 'raise', got {self.on_failure!r}.")
 
 
 def settings_of(elicitor: object) -> ElicitationSettings:

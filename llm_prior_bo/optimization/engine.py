@@ -23,6 +23,7 @@ from llm_prior_bo.models.feasibility import (
     success_probability,
 )
 from llm_prior_bo.models.surrogate import fit_surrogate
+from llm_prior_bo.optimization.distrust import tell_of_distrust
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
@@ -91,7 +92,9 @@ class Engine:
         if elicited[-1].trial_number == trial.number and _is_new(elicited[-1].prior.mode(), data):
             return _best_guess(space, elicited[-1].prior, n=n)
         seed = seed_for("acquisition")
-        return self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
+        suggestion = self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
+        tell_of_distrust(study, trial.number, prior, suggestion.details.get("region_weights", ()))
+        return suggestion
 
     @without_remarks
     def _maximize(

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 from optuna.trial import FrozenTrial
 
 from llm_prior_bo.elicitation.elicitor import Elicitor, longest_seconds_of
+from llm_prior_bo.elicitation.llm.secrets import printable, redact
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason
 from llm_prior_bo.elicitation.settings import settings_of
+from llm_prior_bo.errors import ElicitationError
 from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors
 from llm_prior_bo.optimization.questioner import NO_PRIOR, LearnInsights, Questioner
@@ -214,6 +216,8 @@ class ElicitedPriorSource:
             self.cache.update(study, records)
             failures = [failure for failure in records.failures if failure not in known_failures]
             if failures and not self.cache.is_settled(study):
+                if settings_of(self.questioner.elicitor).on_failure == "raise":
+                    raise ElicitationError(f"Another worker asked: {printable(redact(failures[-1].reason))}")
                 self.cache.give_up(study)
                 warn_of_elicitation(f"Another worker asked: {failures[-1].reason} {NO_PRIOR}")
             return self.cache.is_settled(study)
@@ -224,6 +228,11 @@ class ElicitedPriorSource:
                 f"Expected another worker's answer within {waited:g} s, got none; trial {trial.number} goes on "
                 "without a prior, later ones use the answer once it is there."
             )
+
+
+def elicitor_of(source: PriorSource) -> Elicitor | None:
+    """Who is asked; `None` if the density is given."""
+    return source.questioner.elicitor if isinstance(source, ElicitedPriorSource) else None
 
 
 def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:

@@ -11,7 +11,7 @@ from optuna.logging import get_logger
 from optuna.trial import FrozenTrial
 
 from llm_prior_bo.elicitation.answer.remarks import guesses_at_bounds, remarks
-from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of
+from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of, longest_seconds_of, name_of
 from llm_prior_bo.elicitation.llm.secrets import cut_off, printable, redact
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.prompt.context import (
@@ -21,9 +21,11 @@ from llm_prior_bo.elicitation.prompt.context import (
     misnamed_attributes,
 )
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
+from llm_prior_bo.elicitation.prompt.render import render_prompt
+from llm_prior_bo.elicitation.prompt.shortening import estimated_tokens
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.elicitation.settings import settings_of
-from llm_prior_bo.errors import AnswerError, ConfigurationError, LLMPriorError, RepairedAnswerWarning
+from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, LLMPriorError, RepairedAnswerWarning
 from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.space import SearchSpace
@@ -81,8 +83,10 @@ class Questioner:
         Raises:
             AnswerError: If an answer that a person supplied does not fit the search space.
             ConfigurationError: If what a person supplied cannot be used at all.
+            ElicitationError: If there is no first answer and the elicitor's settings say on_failure="raise".
         """
         n_finished, answered = 0, []
+        failure: ElicitationError | None = None
         _warn_of_misnamed_attributes(study)
         settings = settings_of(self.elicitor)
         try:
@@ -96,6 +100,7 @@ class Questioner:
             )
             context = replace(context, space_is_complete=self.space_is_complete)
             n_finished = context.n_finished
+            self._announce_question(context)
             for index in range(settings.n_answers):
                 answer = self._elicit(study, replace(context, answer_index=index))
                 answered.append(
@@ -106,7 +111,11 @@ class Questioner:
         except Exception as error:
             if reason is None and isinstance(error, AnswerError | ConfigurationError):
                 raise  # what a person supplied does not fit: that is for the person to mend, now
-            self._give_up(study, trial, error, n_finished)  # whatever else an elicitor raises must not stop a study
+            must_raise = reason is None and settings.on_failure == "raise"
+            # Whatever else an elicitor raises must not stop a study.
+            failure = self._give_up(study, trial, error, n_finished, must_raise=must_raise)
+        if failure is not None:  # not within the `except`: it must not lead to an error whose text may hold a key
+            raise failure
         for answer in answered:
             _announce(answer, space)
         # Not where the answer is kept: where warnings are errors, this one must not be taken for a failure to answer.
@@ -129,8 +138,22 @@ class Questioner:
             limit.check(spent)
         return elicit_within(self.elicitor, context, spent)
 
-    def _give_up(self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int) -> None:
-        self.cache.give_up(study)
+    def _announce_question(self, context: StudyContext) -> None:
+        """Say who is asked and how long that may take; nothing where nobody is waited for."""
+        n_answers = settings_of(self.elicitor).n_answers
+        seconds = longest_seconds_of(self.elicitor) * n_answers
+        if not seconds:
+            return
+        times = f"{n_answers} times " if n_answers > 1 else ""
+        _log.info(
+            f"{name_of(self.elicitor)} is asked {times}for a prior, for trial {context.trial_number}: about "
+            f"{question_tokens(context):,} tokens, up to {seconds:g} s."
+        )
+
+    def _give_up(
+        self, study: Study, trial: FrozenTrial, error: Exception, n_finished: int, *, must_raise: bool
+    ) -> ElicitationError | None:
+        """Note that there is no answer, and warn of it; or return what to raise instead, if nothing is known."""
         reason = cut_off(str(error), MAX_REASON_CHARACTERS)
         if not isinstance(error, LLMPriorError):  # the name of a strange error says more than its text
             told = cut_off(redact(repr(error)), MAX_REASON_CHARACTERS)
@@ -139,7 +162,16 @@ class Questioner:
         known = usage if isinstance(usage, Usage) else None
         save_failure(study, trial.number, reason, usage=known, n_finished=n_finished)
         has_some = bool(self.cache.answers(study, fresh=True))
+        if must_raise and not has_some:  # not given up: once the key is set, the next `optimize` asks again
+            return ElicitationError(printable(redact(reason)), retryable=bool(getattr(error, "retryable", False)))
+        self.cache.give_up(study)
         warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else NO_PRIOR}")
+        return None
+
+
+def question_tokens(context: StudyContext) -> int:
+    """About how many tokens a question has."""
+    return sum(estimated_tokens(message["content"]) for message in render_prompt(context))
 
 
 def _warn_of_misnamed_attributes(study: Study) -> None:
@@ -163,10 +195,18 @@ def _announce(answer: Elicitation, space: SearchSpace) -> None:
     hint = f" Best guesses at a bound, where a wider range may be better: {', '.join(at_bounds)}." if at_bounds else ""
     notes = remarks(answer.answer)
     _log.info(
-        f"{printable(answer.model or 'The elicitor')} answered for trial {answer.trial_number} with "
-        f"{len(answer.answer.regions)} region{'s' if len(answer.answer.regions) > 1 else ''}.{hint}"
+        f"{printable(redact(answer.model or 'The elicitor'))} answered for trial {answer.trial_number} with "
+        f"{len(answer.answer.regions)} region{'s' if len(answer.answer.regions) > 1 else ''}: "
+        f"{_price_of(answer.usage)}.{hint}"
         f"{f' It remarks: {notes}' if notes else ''}"
     )
+
+
+def _price_of(usage: Usage) -> str:
+    """What an answer took, in words."""
+    about = "about " if usage.uncounted_tokens else ""
+    cost = "cost unknown" if usage.cost_usd is None else f"{usage.cost_usd:.4g} USD"
+    return f"{usage.latency_s:.1f} s, {about}{usage.total_tokens:,} tokens, {cost}"
 
 
 def _warn_of_repairs(answers: Sequence[Elicitation]) -> None:

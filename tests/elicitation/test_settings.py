@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "max_context_trials": 4,
     "max_prompt_tokens": 500,
     "interval_coverage": 0.25,
+    "on_failure": "raise",
 }
 
 
@@ -77,6 +78,7 @@ def test_whoever_has_none_has_the_defaults() -> None:
         ("max_prompt_tokens", 0, "max_prompt_tokens to be a whole number >= 1, got 0"),
         ("interval_coverage", 1.0, r"interval_coverage in \(0, 1\), got 1.0"),
         ("interval_coverage", float("nan"), r"interval_coverage in \(0, 1\), got nan"),
+        ("on_failure", "ignore", "on_failure to be 'warn' or 'raise', got 'ignore'"),
         ("interval_coverage", "0.5", r"interval_coverage in \(0, 1\), got '0.5'"),
     ],
 )

@@ -87,6 +87,47 @@ class LiteLLMClient:
         """
         import_litellm()
 
+    def problems(self) -> tuple[str, ...]:
+        """What would keep the model from answering: an unknown provider, a missing key. Nothing is sent."""
+        litellm = import_litellm()
+        options = {name: self._options.get(name) for name in ("custom_llm_provider", "api_base", "api_key")}
+        try:
+            litellm.get_llm_provider(self.model, **options)
+        except Exception:  # LiteLLM has no class of its own for it
+            return (
+                f"{self.model!r} names no provider that LiteLLM knows; use its form 'provider/model', e.g. "
+                "'anthropic/claude-sonnet-4-5' or 'ollama_chat/llama3.1'.",
+            )
+        try:
+            missing: Sequence[str] = litellm.validate_environment(self.model)["missing_keys"]
+        except Exception:  # a table look-up; what it does not know is no problem yet
+            return ()
+        names = " and ".join(name for name in missing if not self._is_given(name))
+        if not names:
+            return ()
+        advice = "pass api_key=... and the like (any text as the key of a local server)"
+        return (f"{self.model!r} lacks {names}; set it in the environment, or {advice}.",)
+
+    def _is_given(self, variable: str) -> bool:
+        """Whether what an environment variable would hold is passed as an option, or has a default."""
+        if variable == "OLLAMA_API_BASE":
+            return True  # LiteLLM's default is Ollama's own port on this machine
+        endings = {"_KEY": ("api_key", "extra_headers"), "_BASE": ("api_base",), "_VERSION": ("api_version",)}
+        return any(
+            variable.endswith(ending) and any(self._options.get(name) for name in names)
+            for ending, names in endings.items()
+        )
+
+    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """About what a request costs in USD by LiteLLM's table of prices; `None` if the model is not in it."""
+        try:
+            prices = import_litellm().get_model_info(self.model)
+            return float(
+                prompt_tokens * prices["input_cost_per_token"] + completion_tokens * prices["output_cost_per_token"]
+            )
+        except Exception:  # LiteLLM raises a bare one for a model that it does not know
+            return None
+
     def complete(self, messages: Messages, schema: Mapping[str, Any]) -> Completion:
         """Send the chat, without retries of LiteLLM's own.
 
