@@ -123,7 +123,8 @@ class AskedParameters:
             hints = [f"{name!r}{f' (is {alike[name]!r} meant?)' if alike[name] else ''}" for name in unused]
             warnings.warn(
                 f"search_space= states {', '.join(hints)}, and none of the {n_ended} trials that have ended asked for "
-                f"{'it' if len(unused) == 1 else 'them'}; leave out what the objective never asks for; a conditional parameter may still come.",
+                f"{'it' if len(unused) == 1 else 'them'}; leave out what the objective "
+                "never asks for; a conditional parameter may still come.",
                 SearchSpaceWarning,
                 stacklevel=2,
             )

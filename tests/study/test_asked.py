@@ -261,7 +261,7 @@ class TestStatedSpace:
         (said,) = self.warned(lambda trial: trial.suggest_float("x", 0, 1), 8)
         assert said == (
             f"search_space= states 'y', and none of the {MIN_TRIALS} trials that have ended asked for it; leave out "
-            "what the objective does not ask for."
+            "what the objective never asks for; a conditional parameter may still come."
         )
 
     def test_one_that_may_be_conditional(self) -> None:
