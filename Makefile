@@ -19,8 +19,12 @@ CORE = tests/test_space.py tests/test_decay.py tests/priors tests/models tests/a
 	tests/optimization tests/test_sampler.py tests/test_optuna_suite.py tests/elicitation/llm tests/elicitation/answer \
 	$(addprefix tests/elicitation/, test_elicitor.py test_portability.py test_no_secrets_leak.py)
 
+# What the fast path computes, and suggestions made with it.
+PLAIN = tests/test_fast_path.py tests/acquisition/test_log_sum.py tests/acquisition/test_optimize.py \
+	tests/acquisition/test_prior_weighted.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-lowest test-latest workers check lint types layers format docs build clean
+.PHONY: help demo test test-core test-plain test-lowest test-latest workers check lint types layers format docs build clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +37,9 @@ test: $(VENV)/.installed-dev  ## all tests but the slow ones, in two processes
 
 test-core: $(VENV)/.installed-test  ## the tests that depend most on the versions of other packages
 	@$(PYTEST) $(CORE) $(PYTEST_FLAGS)
+
+test-plain: $(VENV)/.installed-test  ## the core of the models without the fast path: BoTorch, GPyTorch and SciPy as they come
+	@LLM_PRIOR_BO_FAST=0 $(PYTEST) $(PLAIN) $(PYTEST_FLAGS)
 
 test-lowest:  ## those with the lowest versions of what the package declares, in .venv-lowest
 	@$(MAKE) --no-print-directory test-core VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt

@@ -23,9 +23,9 @@ from llm_prior_bo import SearchSpace, UniformPrior
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.acquisition import optimize
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
+from llm_prior_bo.acquisition.optimize import start_points
 from llm_prior_bo.models.surrogate import fit_surrogate
-from llm_prior_bo.optimization.engine import N_INCUMBENTS, acquisition_starts
-from llm_prior_bo.optimization.trust import incumbents
+from llm_prior_bo.optimization.engine import N_INCUMBENTS
 from llm_prior_bo.study.training_data import training_data_of
 
 TASKS = ("hpobench_nn_phoneme", "rbv2_xgboost_40499", "fcnet_slice_localization")
@@ -41,11 +41,11 @@ def values(data: Path, name: str, seed: int) -> tuple[list[float], float]:
         training = training_data_of(study, space)
         surrogate = fit_surrogate(training, space)
         acquisition = log_acquisition(surrogate, pending=training.pending, seed=0)
-        best = incumbents(surrogate, N_INCUMBENTS)
+        best = surrogate.incumbents(N_INCUMBENTS)
 
         def search(search_seed: int) -> float:
             rng = np.random.default_rng(search_seed)
-            starts = acquisition_starts(UniformPrior(space), best, space, rng)
+            starts = start_points(UniformPrior(space), best, space, rng)
             return optimize.optimize_acquisition(acquisition, space, starts=starts, incumbents=best[:2], rng=rng)[1]
 
         ordinary = [search(i) for i in range(4)]

@@ -8,6 +8,8 @@ the samplers take turns in one process. The figure is processor time on one thre
 new sampler object on the history, "steady" the median of the further ones, each after one more finished trial. The last
 two columns are the ratios of ours to GPSampler's.
 
+    python -m benchmarks.speed --samplers ours "ours, start-up only" "ours, correlated"    # what multiplying costs
+
 All have their default settings, ours a prior by hand and the trust gate. `BoTorchSampler` needs optuna-integration.
 """
 
@@ -27,7 +29,15 @@ from optuna.trial import FrozenTrial, create_trial
 
 from benchmarks.harness.arguments import new_parser
 from benchmarks.harness.report import markdown_head, markdown_row
-from llm_prior_bo import LLMPriorSampler, OptimumPrior, PriorAnswer, SearchSpace, UniformPrior, build_prior
+from llm_prior_bo import (
+    Correlation,
+    LLMPriorSampler,
+    OptimumPrior,
+    PriorAnswer,
+    SearchSpace,
+    UniformPrior,
+    build_prior,
+)
 from llm_prior_bo.study.trial_records import STARTED_KEY
 
 CELLS = ("20x4", "100x8", "300x8", "300x16", "1000x8")
@@ -72,21 +82,29 @@ def history(space: SearchSpace, n: int, *, seed: int = 0) -> list[FrozenTrial]:
     ]
 
 
-def prior_by_hand(space: SearchSpace) -> OptimumPrior:
-    """A belief about half of the parameters, roughly right."""
+def prior_by_hand(space: SearchSpace, *, correlated: bool = False) -> OptimumPrior:
+    """A belief about half of the parameters, roughly right; the first two numeric ones correlated on demand."""
     numeric, categorical = {}, {}
     for column in space.columns[::2]:
         if column.kind == "categorical":
             categorical[column.name] = {str(column.value(0)): 0.7}
         else:
             numeric[column.name] = tuple(float(column.from_unit(u)) for u in (0.35, 0.2, 0.6))
-    return build_prior(PriorAnswer.by_hand(numeric=numeric, categorical=categorical), space)
+    answer = PriorAnswer.by_hand(numeric=numeric, categorical=categorical)
+    if correlated and len(numeric) > 1:
+        first, second, *_ = numeric
+        row = Correlation(region=answer.regions[0].region, first=first, second=second, rho=0.5)
+        answer = answer.model_copy(update={"correlations": [row]})
+    return build_prior(answer, space)
 
 
 def samplers(names: Sequence[str], space: SearchSpace) -> dict[str, BaseSampler]:
     """New sampler objects by name; one that is not installed is left out."""
     makers: dict[str, Callable[[], BaseSampler]] = {
         "ours": lambda: LLMPriorSampler(prior=prior_by_hand(space), seed=0),
+        "ours, start-up only": lambda: LLMPriorSampler(prior=prior_by_hand(space), seed=0, decay=None),
+        "ours, correlated": lambda: LLMPriorSampler(prior=prior_by_hand(space, correlated=True), seed=0),
+        "ours, no prior": lambda: LLMPriorSampler(prior=UniformPrior(space), seed=0),
         "GPSampler": lambda: GPSampler(seed=0),
         "BoTorchSampler": _botorch_sampler,
         "TPESampler": lambda: TPESampler(seed=0),
@@ -147,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")  # of experimental classes, and of fits that stopped early
     torch.set_num_threads(1)
-    suggestion_seconds("numeric", 2, 12, names=options.samplers, asks=1)  # imports, caches of compiled code
+    suggestion_seconds("numeric", 4, 12, names=options.samplers, asks=1)  # imports, caches of compiled code
     first = True
     for kind in options.kinds:
         for cell in options.cells:

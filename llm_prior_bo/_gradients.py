@@ -2,7 +2,7 @@
 
 With tens of trials an acquisition function is a few dozen operations on tiny arrays. Torch takes longer to start one of
 them, and to remember it for the gradient, than to do it. So what is evaluated at every step of a search is written in
-NumPy with its gradient by hand, and looks like a torch function to everybody else.
+NumPy with its gradient in closed form, and is a torch function for everything else.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def as_torch(function: WithGradient, X: Tensor) -> Tensor:
     Returns:
         `batch_shape`, float64 on the device of `X`.
     """
-    value: Tensor = _ByHand.apply(X, function)  # type: ignore[no-untyped-call]
+    value: Tensor = _ClosedForm.apply(X, function)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -65,7 +65,7 @@ def product(first: FloatArray, second: FloatArray) -> FloatArray:
     return result
 
 
-class _ByHand(torch.autograd.Function):
+class _ClosedForm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, X: Tensor, function: WithGradient) -> Tensor:
         points = X.detach().reshape(-1, X.shape[-1]).to("cpu", torch.float64).numpy()

@@ -11,8 +11,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import cache
-from typing import TypeVar
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ from threadpoolctl import ThreadpoolController
 # Here, where the package is imported and no study runs yet, they can be put back.
 with warnings.catch_warnings():
     import sympy as sympy
+
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @contextmanager
@@ -66,22 +70,24 @@ def _without_autocast() -> AbstractContextManager[object]:
     return torch.autocast("cpu", enabled=False)
 
 
-def without_remarks(function: Callable[[], _Result]) -> _Result:
-    """Call a function again if a remark of BoTorch's was raised as an error.
+def without_remarks(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Decorate a function that changes nothing: it is called again if a remark of BoTorch's was raised as an error.
 
     BoTorch and linear_operator remark on points that nearly coincide. That must not end a study whose warnings are
     errors, so for a user with such filters, and only then, they are changed for the second call.
-
-    Args:
-        function: What to call; takes nothing and changes nothing.
     """
-    try:
-        return function()
-    except Warning as warning:
-        if not (isinstance(warning, NumericalWarning | BotorchWarning) or _INFEASIBLE in str(warning)):
-            raise
-    with _filtered():
-        return function()
+
+    @wraps(function)
+    def quiet(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        try:
+            return function(*arguments, **options)
+        except Warning as warning:
+            if not (isinstance(warning, NumericalWarning | BotorchWarning) or _INFEASIBLE in str(warning)):
+                raise
+        with _filtered():
+            return function(*arguments, **options)
+
+    return quiet
 
 
 @contextmanager
@@ -102,4 +108,3 @@ def _filtered() -> Iterator[None]:
 
 
 _INFEASIBLE = "When all training points are infeasible"
-_Result = TypeVar("_Result")

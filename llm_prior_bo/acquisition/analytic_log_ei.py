@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
 from botorch.models.gp_regression import SingleTaskGP
+from botorch.models.model import Model
 from botorch.utils.sampling import draw_sobol_normal_samples
 from botorch.utils.transforms import t_batch_mode_transform
 from scipy.special import erfcx, ndtr
 from torch import Tensor
 
 from llm_prior_bo._gradients import as_torch
-from llm_prior_bo.models.exact_gp import ExactPosterior
+from llm_prior_bo.models.exact_gp import ExactPosterior, supports
 from llm_prior_bo.space import FloatArray
 
 N_OUTCOMES = 64
@@ -46,6 +48,11 @@ class AnalyticLogEI(LogExpectedImprovement):
         normals = draw_sobol_normal_samples(p, N_OUTCOMES, dtype=torch.float64, seed=seed).numpy().T if p else None
         self._posterior = ExactPosterior(model, pending=pending, normals=normals)
         self._best: FloatArray = self._posterior.outcomes.max(axis=0, initial=best_f)  # s
+
+    @staticmethod
+    def supports(model: Model) -> TypeGuard[SingleTaskGP]:
+        """Whether a model is of the one kind whose posterior `ExactPosterior` knows."""
+        return isinstance(model, SingleTaskGP) and supports(model)
 
     @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # typed for functions of the base class
     def forward(self, X: Tensor) -> Tensor:

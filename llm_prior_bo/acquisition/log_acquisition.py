@@ -12,7 +12,6 @@ from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabil
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
-from botorch.models.gp_regression import SingleTaskGP
 from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from torch import Tensor
@@ -20,7 +19,6 @@ from torch import Tensor
 from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo._isolation import without_remarks
 from llm_prior_bo.acquisition.analytic_log_ei import AnalyticLogEI
-from llm_prior_bo.models.exact_gp import supports
 from llm_prior_bo.models.optimum_posterior import optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate
 
@@ -32,6 +30,7 @@ MAX_PENDING = 32
 there, or the cost of a suggestion would grow fast with the number of workers."""
 
 
+@without_remarks  # points that are feasible only just may all be infeasible in one of the samples
 def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> AcquisitionFunction:
     """Choose and build the acquisition function for a surrogate.
 
@@ -50,7 +49,7 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
         A log-valued acquisition function to be maximised.
     """
     m, c = surrogate.n_objectives, surrogate.constraints.shape[-1]
-    if m == 1 and c == 0 and is_fast() and isinstance(surrogate.model, SingleTaskGP) and supports(surrogate.model):
+    if m == 1 and c == 0 and is_fast() and AnalyticLogEI.supports(surrogate.model):
         return AnalyticLogEI(surrogate.model, best_f=float(surrogate.Y.max()), pending=pending.numpy(), seed=seed)
     if m == 1 and c == 0 and len(pending) == 0:
         return LogExpectedImprovement(surrogate.model, best_f=surrogate.Y.max())  # a tensor, for its dtype
@@ -65,17 +64,14 @@ def log_acquisition(surrogate: Surrogate, *, pending: Tensor, seed: int) -> Acqu
     # BoTorch's own pruning draws from PyTorch's global generator.
     baseline = _plausible_optima(surrogate, seed)
     if m == 1:
-        # Points that are feasible only just may all be infeasible in one of the samples, which BoTorch remarks on.
-        return without_remarks(
-            lambda: qLogNoisyExpectedImprovement(
-                surrogate.model,
-                X_baseline=baseline,
-                sampler=sampler,
-                objective=GenericMCObjective(_first_output),
-                X_pending=pending if len(pending) else None,
-                constraints=constraints,
-                prune_baseline=False,
-            )
+        return qLogNoisyExpectedImprovement(
+            surrogate.model,
+            X_baseline=baseline,
+            sampler=sampler,
+            objective=GenericMCObjective(_first_output),
+            X_pending=pending if len(pending) else None,
+            constraints=constraints,
+            prune_baseline=False,
         )
     return qLogNoisyExpectedHypervolumeImprovement(
         surrogate.model,

@@ -20,10 +20,14 @@ from torch.quasirandom import SobolEngine
 
 from llm_prior_bo._fast_path import is_fast
 from llm_prior_bo.acquisition.log_sum import acquisition_and_gradient
+from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.priors.base import sobol_points
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 
 N_SOBOL = 512
+N_PRIOR_STARTS = 128
+NEAR_SCALES = (0.02, 0.1)
+"""Steps round the incumbents, as fractions of the range, at which points are placed."""
 N_LOCAL_SEARCHES = 10
 MAX_ROUNDS = 8
 TOLERANCE = 1e-4
@@ -112,6 +116,14 @@ def perturbed(X: Tensor, space: SearchSpace, *, n_each: int, scale: float, rng: 
     """
     centres = np.repeat(X.numpy(), n_each, axis=0)
     return torch.as_tensor(space.displaced(centres, rng.normal(0.0, scale, centres.shape)))
+
+
+def start_points(prior: OptimumPrior, best: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
+    """Start points for the acquisition's maximisation: draws from the prior and points near the incumbents, `s x d`."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    draws = prior.sample(N_PRIOR_STARTS, generator=generator)
+    near = [perturbed(best, space, n_each=20, scale=scale, rng=rng) for scale in NEAR_SCALES]
+    return torch.cat([draws, *near])
 
 
 def _sobol(space: SearchSpace, rng: np.random.Generator) -> FloatArray:

@@ -70,7 +70,7 @@ class LLMElicitor:
         timeout: Seconds for one request to `model`. Half a minute: hosted models take a few seconds.
         max_retries: How many requests may follow the first, for whatever reason. Three pass over a short fault.
         retry_wait: Seconds before the first repeated request; doubled each time, at most a minute, and shortened at
-            random by up to half. A server's Retry-After goes before; one of more than a minute ends it.
+            random by up to half. A server's Retry-After takes precedence; one of more than a minute ends it.
         limit: Hard limits of what a study may spend, kept before every request.
         budget_usd: The same in short: `SpendingLimit(budget_usd, budget_tokens)`.
         budget_tokens: The same in tokens, sent and received.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from llm_prior_bo.errors import SearchSpaceError
@@ -50,6 +51,15 @@ class TrainingData:
                 f"{tuple(self.Y.shape)}, {tuple(self.constraints.shape)} and {tuple(self.pending.shape)}; "
                 "active, if given, as X."
             )
+
+    @property
+    def taken(self) -> Tensor:
+        """Points that are not suggested while there are others, `k x d`: pending ones, and then finished ones as well.
+
+        A trial that is alone may repeat one, where there is noise and nothing else to gain. While others run there is
+        more to gain from their results.
+        """
+        return torch.cat([self.pending, self.X]) if len(self.pending) else self.pending
 
     @property
     def n(self) -> int:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from botorch.models.gp_regression import SingleTaskGP
-from gpytorch.means import ZeroMean
+from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.priors import GammaPrior
 from scipy.special import log_ndtr
 from torch import Tensor
@@ -35,8 +35,7 @@ from llm_prior_bo._gradients import as_torch
 from llm_prior_bo.models.conditional_parameters import infer_conditions
 from llm_prior_bo.models.data import MAX_UNSUCCESSFUL_PENDING, TrainingData
 from llm_prior_bo.models.exact_gp import ExactPosterior, Marginals, training_root
-from llm_prior_bo.models.input_encoding import InputEncoding
-from llm_prior_bo.models.surrogate import double, fit_process, gaussian_likelihood, mixed_kernel
+from llm_prior_bo.models.surrogate import double, fit_process, gaussian_likelihood, gaussian_process
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import FloatArray, SearchSpace
 
@@ -136,7 +135,9 @@ def fit_feasibility(data: TrainingData, space: SearchSpace) -> FeasibilityModel 
     base_rate = (n_worked + 1) / (n + 2)  # Laplace's rule: no rate is 0 or 1
     mean, scale = 2.0 * base_rate - 1.0, 2.0 * math.sqrt(base_rate * (1.0 - base_rate))
     labels = torch.cat([data.X.new_ones(n_worked), -data.X.new_ones(n_failed)])
-    model = _process(torch.cat([worked, data.failed]), (labels - mean) / scale, data, space)
+    conditions = () if data.active is None else infer_conditions(data.X, data.active, space)
+    points = torch.cat([worked, data.failed])
+    model = gaussian_process(points, (labels - mean) / scale, space, conditions, likelihood=_likelihood())
     if n_worked:
         fit_process(model)
     model.requires_grad_(False)
@@ -199,23 +200,13 @@ def resample_by_success_probability(
     return draws[int(torch.multinomial(p, 1, generator=generator))]
 
 
-def _process(X: Tensor, z: Tensor, data: TrainingData, space: SearchSpace) -> SingleTaskGP:
-    """The process before it is fitted, with the kernel of the surrogate.
+def _likelihood() -> GaussianLikelihood:
+    """Noise that is as likely to be large as small beforehand.
 
-    Its noise is as likely to be large as small beforehand: the surrogate's kernel prior, made for objectives that are
-    nearly deterministic, would explain every random failure by its place.
+    The surrogate's kernel prior, made for objectives that are nearly deterministic, would explain every random failure
+    by its place.
     """
-    encoding = InputEncoding.of(space, () if data.active is None else infer_conditions(data.X, data.active, space))
-    width = len(space) if encoding is None else encoding.width
-    return SingleTaskGP(
-        X,
-        z.unsqueeze(-1),
-        likelihood=gaussian_likelihood(noise_prior=GammaPrior(double(2.0), double(2.0)), least=1e-2, initial=0.3),
-        covar_module=mixed_kernel(width),
-        mean_module=ZeroMean(),
-        outcome_transform=None,
-        input_transform=encoding,
-    )
+    return gaussian_likelihood(noise_prior=GammaPrior(double(2.0), double(2.0)), least=1e-2, initial=0.3)
 
 
 def _structure(model: SingleTaskGP) -> float:

@@ -117,6 +117,7 @@ def _is_plain(model: object) -> TypeGuard[SingleTaskGP]:
     return (
         type(model) is SingleTaskGP
         and model.num_outputs == 1
+        and model.train_targets.dtype == torch.float64
         and model.batch_shape == torch.Size([])
         and type(model.likelihood) is GaussianLikelihood
         and getattr(model, "outcome_transform", None) is None
@@ -152,16 +153,13 @@ def _matheron_draws(model: SingleTaskGP, X: Tensor, n_draws: int, generator: tor
     return before, before + residual @ gain
 
 
+@without_remarks  # candidates may coincide
 def _sampled(model: Model, X: Tensor, n_draws: int, seed: int) -> Tensor:
     """Draws of any model; those of an ensemble's members count alike, `(n_draws * members) x c x outputs`."""
     model.eval()
-
-    def sample() -> Tensor:
-        posterior: Any = model.posterior(X)
-        draws: Tensor = get_sampler(posterior, torch.Size([n_draws]), seed=seed)(posterior)
-        return draws.double()
-
-    draws = without_remarks(sample)  # candidates may coincide
+    dtype = next((parameter.dtype for parameter in model.parameters()), X.dtype)  # a model may be in single precision
+    posterior: Any = model.posterior(X.to(dtype))
+    draws: Tensor = get_sampler(posterior, torch.Size([n_draws]), seed=seed)(posterior).double()
     return draws.reshape(-1, *draws.shape[-2:])
 
 

@@ -70,6 +70,20 @@ class Surrogate:
         """Which training points satisfy all constraints, `n` booleans."""
         return (self.constraints <= 0.0).all(dim=-1)
 
+    def incumbents(self, n: int) -> Tensor:
+        """The best distinct training points, at most `n x d`; by the sum of the standardised objectives if several.
+
+        Feasible ones come first, then those that violate the constraints least.
+        """
+        order = self.Y.sum(dim=-1).argsort(descending=True, stable=True)
+        violation = self.constraints.clamp_min(0.0).sum(dim=-1)
+        order = order[violation[order].argsort(stable=True)]
+        rows: list[Tensor] = []
+        for x in self.X[order]:
+            if len(rows) < n and not any(torch.equal(x, row) for row in rows):
+                rows.append(x)
+        return torch.stack(rows)
+
     def condition_on_subset(self, rows: Sequence[int]) -> Surrogate:
         """The same model with the same hyperparameters, given only some of the trials.
 
@@ -141,19 +155,30 @@ def fit_surrogate(data: TrainingData, space: SearchSpace) -> Surrogate:
     conditions = () if data.active is None else infer_conditions(data.X, data.active, space)
     models = []
     for y in targets:
-        model = _gaussian_process(data.X, y, space, conditions)
+        model = gaussian_process(data.X, y, space, conditions, likelihood=_likelihood())
         fit_process(model)
         models.append(model)
     return Surrogate(model=joint_model(models), X=data.X, Y=Y, constraints=constraints, space=space)
 
 
-def _gaussian_process(X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequence[Condition]) -> SingleTaskGP:
+def gaussian_process(
+    X: Tensor, y: Tensor, space: SearchSpace, conditions: Sequence[Condition], *, likelihood: GaussianLikelihood
+) -> SingleTaskGP:
+    """A process with the package's kernel and mean 0, before it is fitted.
+
+    Args:
+        X: Encoded points, `n x d`.
+        y: Standardised values, `n`.
+        space: The space of the points.
+        conditions: When which column does not count.
+        likelihood: The noise.
+    """
     encoding = InputEncoding.of(space, conditions)
     width = len(space) if encoding is None else encoding.width
     return SingleTaskGP(
         X,
         y.unsqueeze(-1),
-        likelihood=_likelihood(),
+        likelihood=likelihood,
         covar_module=mixed_kernel(width),
         mean_module=_mean(),
         outcome_transform=None,

@@ -4,8 +4,8 @@ A later answer was given by somebody who had been told about the trials so far, 
 answers are taken one after the other: what the evidence up to a question has left of the earlier ones is pooled with
 the new one in equal shares, and both are weighed on what came after. In symbols, with `p_m` the surrogate's
 distribution of the optimum at the question and `p_n` the one now, the factor of an old region is
-`(p_m / p_0) (p_n / p_m)`, that of a new one `p_n / p_m`. So a new answer replaces one that was found out, and joins
-one that held.
+`(p_m / p_0) (p_n / p_m)`, that of a new one `p_n / p_m`. So a new answer replaces one that the data have refuted, and
+joins one that they support.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from torch import Tensor
 from llm_prior_bo._isolation import without_remarks
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
 from llm_prior_bo.acquisition.log_sum import LogSum, Term
-from llm_prior_bo.acquisition.optimize import optimize_acquisition, perturbed
+from llm_prior_bo.acquisition.optimize import optimize_acquisition, start_points
 from llm_prior_bo.decay import DecaySchedule, bind_decay, exponent_at, loss_bound
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.feasibility import (
@@ -26,10 +26,10 @@ from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.optimization.distrust import tell_of_distrust
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
 from llm_prior_bo.optimization.startup import StartupDesign
-from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
+from llm_prior_bo.optimization.trust import Evidence, TrustGate
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.study.progress import n_evidence
+from llm_prior_bo.study.progress import age_of_answers, n_evidence
 from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
 from llm_prior_bo.study.trial_records import Suggestion
 
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-LATER_ANSWERS_AGE = 2
-"""A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
-N_PRIOR_STARTS = 128
 N_INCUMBENTS = 5
 KEPT_APART = 1e-3
 """Suggestions at the same time differ by more in some parameter, as a share of its range."""
@@ -85,23 +82,21 @@ class Engine:
         data = training_data_of(
             study, space, trial=trial, failed_as_pending=not self.feasibility, use_pruned=self.pruned
         )
+        n, age = n_evidence(study), age_of_answers(study, [answer.trial_number for answer in elicited])
+        prior = pool_elicited_priors(elicited)
         feasibility = fit_feasibility(data, space) if self.feasibility else None
         data = add_failed_as_pending(data, feasibility)
-        prior, n = pool_elicited_priors(elicited), n_evidence(study)
         if data.n < max(self.startup.size(prior), 1):
             seed = seed_for("feasibility")
             return self.startup.suggest(study, trial, space, prior, feasibility, n=n, seed=seed)
         if elicited[-1].trial_number == trial.number and _is_new(elicited[-1].prior.mode(), data):
             return _best_guess(space, elicited[-1].prior, n=n)
-        age = _age(study, elicited)
         seed = seed_for("acquisition")
-        # BoTorch remarks on points that nearly coincide.
-        suggestion = without_remarks(
-            lambda: self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
-        )
+        suggestion = self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
         tell_of_distrust(study, trial.number, prior, suggestion.details.get("region_weights", ()))
         return suggestion
 
+    @without_remarks
     def _maximize(
         self,
         space: SearchSpace,
@@ -119,13 +114,13 @@ class Engine:
         terms = [self._prior_term(evidence.prior, age), *feasibility_terms(feasibility)]
         score = LogSum(log_acquisition(surrogate, pending=data.pending, seed=seed), terms)
         rng = np.random.default_rng(seed)
-        best = incumbents(surrogate, N_INCUMBENTS)
+        best = surrogate.incumbents(N_INCUMBENTS)
         x = optimize_acquisition(
             score,
             space,
-            starts=acquisition_starts(evidence.prior, best, space, rng),
+            starts=start_points(evidence.prior, best, space, rng),
             incumbents=best[:2],
-            avoid=_taken(data),
+            avoid=data.taken,
             avoid_within=KEPT_APART,
             rng=rng,
         )[0]
@@ -175,30 +170,6 @@ def _is_new(x: Tensor, data: TrainingData) -> bool:
     return not bool((torch.cat([data.X, data.pending]) == x).all(dim=-1).any())
 
 
-def _age(study: Study, elicited: Sequence[ElicitedPrior]) -> int:
-    """Finished trials of this study's own that the answers have seen pass; those since a later answer count double."""
-    if len(elicited) == 1:
-        return n_evidence(study)
-    return max(LATER_ANSWERS_AGE * n_evidence(study, since=elicited[-1].trial_number), 1)
-
-
 def feasibility_terms(feasibility: FeasibilityModel | None) -> list[Term]:
     """The log probability that a trial finishes; nothing where nothing has failed."""
     return [] if feasibility is None else [Term("feasibility", feasibility)]
-
-
-def acquisition_starts(prior: OptimumPrior, best: Tensor, space: SearchSpace, rng: np.random.Generator) -> Tensor:
-    """Start points for the acquisition's maximisation: draws from the prior and points near the incumbents, `s x d`."""
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    draws = prior.sample(N_PRIOR_STARTS, generator=generator)
-    near = [perturbed(best, space, n_each=20, scale=scale, rng=rng) for scale in NEAR_SCALES]
-    return torch.cat([draws, *near])
-
-
-def _taken(data: TrainingData) -> Tensor:
-    """Points that are not suggested while there are others, `k x d`: pending ones, and then finished ones as well.
-
-    A trial that is alone may repeat one, where there is noise and nothing else to gain. While others run there is more
-    to gain from their results.
-    """
-    return torch.cat([data.pending, data.X]) if len(data.pending) else data.pending

@@ -10,14 +10,14 @@ import torch
 from optuna.distributions import CategoricalDistribution
 from torch import Tensor
 
-from llm_prior_bo.acquisition.optimize import perturbed
+from llm_prior_bo.acquisition.optimize import NEAR_SCALES, perturbed
 from llm_prior_bo.elicitation.answer.choices import choice_texts
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RefreshReason, RegionReport, StudyInsights
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.models.optimum_posterior import optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pooled_shares, reweight_elicited_priors
-from llm_prior_bo.optimization.trust import NEAR_SCALES, Evidence, TrustGate, incumbents
+from llm_prior_bo.optimization.trust import Evidence, TrustGate
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
@@ -144,7 +144,7 @@ def _optimum(surrogate: Surrogate, space: SearchSpace, seed: int) -> dict[str, N
 
 
 def _near(surrogate: Surrogate, space: SearchSpace, seed: int) -> Tensor:
-    best, rng = incumbents(surrogate, 5), np.random.default_rng(seed)
+    best, rng = surrogate.incumbents(5), np.random.default_rng(seed)
     n_each = N_NEAR // len(best)
     return torch.cat([best, *(perturbed(best, space, n_each=n_each, scale=scale, rng=rng) for scale in NEAR_SCALES)])
 

@@ -30,7 +30,7 @@ class RefreshPolicy:
             `None`: not for that reason. It needs a trust gate.
         stagnation: Ask when this many trials have brought no improvement; `None`: not for that reason.
         space_change: Ask when parameters, ranges or choices have turned up that no answer was asked about.
-        max_elicitations: Questions in all, the first one and those in vain included.
+        max_elicitations: Questions in all, the first one and unanswered ones included.
         min_new_trials: Trials with a value since the last question before another one is asked, whatever the reason.
 
     Raises:

@@ -21,15 +21,13 @@ import torch
 from botorch.models.model import Model
 from torch import Tensor
 
+from llm_prior_bo.acquisition.optimize import NEAR_SCALES
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.models.optimum_posterior import OptimumPosterior, optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, TemperedMixture, UniformPrior
 from llm_prior_bo.priors.base import space_of
 from llm_prior_bo.space import SearchSpace
-
-NEAR_SCALES = (0.02, 0.1)
-"""Steps round the incumbents, as fractions of the range, at which candidates are placed."""
 
 _LARGEST_LOG_FACTOR = 300.0
 """Beyond it, weights times Bayes factors would overflow or vanish."""
@@ -147,7 +145,7 @@ class EvidenceTrust:
         return self.reweight_model(
             prior,
             surrogate.model,
-            incumbents=incumbents(surrogate, 5),
+            incumbents=surrogate.incumbents(5),
             reference=None if reference is None else reference.model,
             n_constraints=surrogate.constraints.shape[-1],
             space=surrogate.space,
@@ -248,21 +246,6 @@ class EvidenceTrust:
         discounted = TemperedMixture(prior, trust, uniform=UniformPrior(space))
         ratio = _trust_ratio(trust, self.initial_trust)
         return Evidence(discounted, trust, (trust,), tuple(factors.tolist()), ratio)
-
-
-def incumbents(surrogate: Surrogate, n: int) -> Tensor:
-    """The best distinct training points, at most `n x d`; by the sum of the standardised objectives if several.
-
-    Feasible ones come first, then those that violate the constraints least.
-    """
-    order = surrogate.Y.sum(dim=-1).argsort(descending=True, stable=True)
-    violation = surrogate.constraints.clamp_min(0.0).sum(dim=-1)
-    order = order[violation[order].argsort(stable=True)]
-    rows: list[Tensor] = []
-    for x in surrogate.X[order]:
-        if len(rows) < n and not any(torch.equal(x, row) for row in rows):
-            rows.append(x)
-    return torch.stack(rows)
 
 
 def _trust_ratio(after: float, before: float) -> float:

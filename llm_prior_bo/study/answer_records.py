@@ -49,7 +49,7 @@ class FailureRecord:
         trial_number: Number of the trial for which was asked.
         reason: What happened, without secrets.
         created_at: ISO 8601 time, UTC.
-        usage: What asking in vain has used up.
+        usage: What the unanswered question has used up.
         n_finished: Trials with a value when it was asked.
     """
 
@@ -119,7 +119,7 @@ def save_failure(
         study: The study.
         trial_number: Number of the trial for which was asked.
         reason: What happened; secrets are masked.
-        usage: What asking in vain has used up, as `UnansweredError` has it.
+        usage: What the unanswered question has used up, as `UnansweredError` has it.
         n_finished: Trials with a value when it was asked.
 
     Returns:

@@ -13,6 +13,7 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from llm_prior_bo.elicitation.masking import names_in
 from llm_prior_bo.elicitation.prompt.context import (
     DEFAULT_MAX_PROMPT_TOKENS,
     MAX_PARAMETER_DESCRIPTION_CHARACTERS,
@@ -67,7 +68,7 @@ def study_context(
         distributions=dict(space.distributions),
         directions=tuple(direction.name.lower() for direction in study.directions),
         metric_names=tuple(attribute_text(name) or "unnamed" for name in metric_names(study)),
-        **_study_attributes(study),
+        **_study_attributes(study, names_in(space.distributions)),
         n_finished=len(finished),
         n_unsuccessful=len(unsuccessful),
         n_trials=_budget(study) if n_trials is None else n_trials,
@@ -80,9 +81,9 @@ def study_context(
     )
 
 
-def _study_attributes(study: Study) -> dict[str, Any]:
+def _study_attributes(study: Study, keep: Sequence[str]) -> dict[str, Any]:
     attributes = study_user_attributes(study)
-    return {name: attribute_text(attributes.get(name)) for name in STUDY_ATTRIBUTES}
+    return {name: attribute_text(attributes.get(name), keep=keep) for name in STUDY_ATTRIBUTES}
 
 
 def _budget(study: Study) -> int | None:
@@ -96,8 +97,8 @@ def _parameter_descriptions(study: Study, space: SearchSpace) -> dict[str, str]:
     given = study_user_attributes(study).get(PARAMETER_DESCRIPTIONS)
     if not isinstance(given, Mapping):
         return {}
-    limit = MAX_PARAMETER_DESCRIPTION_CHARACTERS
-    texts = {name: attribute_text(given[name], limit=limit) for name in space.names if name in given}
+    limit, keep = MAX_PARAMETER_DESCRIPTION_CHARACTERS, names_in(space.distributions)
+    texts = {name: attribute_text(given[name], limit=limit, keep=keep) for name in space.names if name in given}
     return {name: text for name, text in texts.items() if text is not None}
 
 

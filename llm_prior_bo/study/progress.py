@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
+LATER_ANSWERS_AGE = 2
+"""A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
+
+
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
     """What a decision to ask again rests on.
@@ -102,3 +106,15 @@ def n_evidence(study: Study, *, since: int = 0) -> int:
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sum(trial.number >= since and started_here(study, trial) for trial in finished)
+
+
+def age_of_answers(study: Study, asked_at: Sequence[int]) -> int:
+    """Finished trials of this study's own that the answers have seen pass; those since a later answer count double.
+
+    Args:
+        study: The study.
+        asked_at: Numbers of the trials for which the answers were asked, oldest first, at least one.
+    """
+    if len(asked_at) == 1:
+        return n_evidence(study)
+    return max(LATER_ANSWERS_AGE * n_evidence(study, since=asked_at[-1]), 1)

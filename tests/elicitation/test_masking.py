@@ -56,10 +56,20 @@ def test_names_and_choices_that_look_like_keys_are_asked_about_and_answered(tmp_
     path = tmp_path / "recording.json"
     recorder = RecordingElicitor(LLMElicitor(client=client), path)
     study = optuna.create_study(sampler=LLMPriorSampler(elicitor=recorder, search_space=space(), seed=0))
+    study.set_user_attr("problem_description", f"{NAMES[3]} and {CHOICES[0]} matter most.")
+    study.set_user_attr("parameter_descriptions", {NAMES[0]: f"as {CHOICES[2]}"})
     study.optimize(lambda t: sum(t.suggest_float(name, 0, 1) for name in NAMES), n_trials=1)
+    assert f"> {NAMES[3]} and {CHOICES[0]} matter most.\n" in client.sent[0][1]["content"]
+    assert f'meaning: "as {CHOICES[2]}"' in client.sent[0][1]["content"]
+    assert "[redacted]" not in client.sent[0][1]["content"]
     assert all(name in client.sent[0][1]["content"] for name in (*NAMES, *CHOICES))
     (kept,) = load_elicitations(study)
-    replayed = ReplayElicitor(path, strict=True).elicit(StudyContext(distributions=space()))
+    context = StudyContext(
+        distributions=space(),
+        problem_description=f"{NAMES[3]} and {CHOICES[0]} matter most.",
+        parameter_descriptions={NAMES[0]: f"as {CHOICES[2]}"},
+    )
+    replayed = ReplayElicitor(path, strict=True).elicit(context)
     for elicitation in (kept, replayed):
         assert {row.parameter for row in elicitation.answer.numeric} == set(NAMES)
         assert [row.choice for row in elicitation.answer.categorical] == [CHOICES[0]]

@@ -34,7 +34,7 @@ def model_of(n: int = 25, *, noise: float = 0.1) -> SingleTaskGP:
     X = UniformPrior(SPACE).sample(n, generator=generator)
     y = torch.sin(5.0 * X[:, 0]) + X[:, 1] + noise * torch.randn(n, generator=generator, dtype=torch.float64)
     with isolated_torch():
-        return module._gaussian_process(X, (y - y.mean()) / y.std(), SPACE, ())
+        return module.gaussian_process(X, (y - y.mean()) / y.std(), SPACE, (), likelihood=module._likelihood())
 
 
 def log_posterior(model: SingleTaskGP) -> LogPosterior:

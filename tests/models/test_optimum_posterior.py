@@ -390,6 +390,17 @@ class TestAnyModel:
         assert len(shares) > 1
         assert_frequencies(where(model, points).probabilities, shares.mean(dim=0), 2000)
 
+    def test_in_single_precision(self) -> None:
+        X = torch.rand(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        y = -(X - 0.4).square().sum(dim=-1)
+        shares = []
+        for dtype in (torch.float64, torch.float32):
+            model = SingleTaskGP(X.to(dtype), y.to(dtype).unsqueeze(-1), outcome_transform=None)
+            posterior = optimum_posterior(model, X, n_draws=256, generator=torch.Generator().manual_seed(0))
+            shares.append(posterior.probabilities)
+            assert posterior.probabilities.dtype == torch.float64
+        assert float((shares[0] - shares[1]).abs().max()) < 0.15
+
     def test_coinciding_candidates_are_no_news(self) -> None:
         points = torch.cat([TRAIN, TRAIN])
         assert float(where(ANY_MODEL["list"](), points).probabilities.sum()) == pytest.approx(1.0)

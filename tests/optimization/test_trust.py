@@ -26,7 +26,7 @@ from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.optimum_posterior import OptimumPosterior
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate, incumbents
+from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, TemperedMixture, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from tests.gps import gp, matern
@@ -617,7 +617,7 @@ class TestGate:
         X = everywhere(25)
         surrogate, prior = surrogate_of(X, bowl(X)), around(OPTIMUM, (0.2, 0.8))
         evidence = GATE.reweight(prior, surrogate, seed=4)
-        expected = GATE.reweight_model(prior, surrogate.model, incumbents=incumbents(surrogate, 5), seed=4)
+        expected = GATE.reweight_model(prior, surrogate.model, incumbents=surrogate.incumbents(5), seed=4)
         assert evidence.details() == expected.details()
         right, wrong = evidence.bayes_factors
         assert right > 3.0
@@ -630,7 +630,7 @@ class TestIncumbents:
     def best(self, Y: list[list[float]], n: int, constraints: list[list[float]] | None = None) -> list[float]:
         limits = torch.tensor(constraints, dtype=DOUBLE) if constraints else self.X[:, :0]
         surrogate = Surrogate(ignorant(), self.X, torch.tensor(Y, dtype=DOUBLE), limits)
-        result = incumbents(surrogate, n)
+        result = surrogate.incumbents(n)
         assert result.shape[-1] == 2
         return result[:, 0].tolist()
 

@@ -72,7 +72,7 @@ def _fenced(text: str) -> list[str]:
 def _load(text: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # not JSON, an integer of thousands of digits, absurd nesting
+    except (ValueError, RecursionError):  # not JSON, an integer of thousands of digits, too deep a nesting
         return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from llm_prior_bo.errors import ConfigurationError
 
 MAX_WAIT = 60.0
-"""Seconds between two attempts at most; a server that wants more is as good as down."""
+"""Seconds between two attempts at most; a server that wants more is taken for one that is down."""
 
 
 @dataclass

@@ -58,7 +58,7 @@ class Usage:
         )
 
     def __post_init__(self) -> None:
-        """Take what no server could mean (negative, not finite, absurdly large, no number) for unknown.
+        """Take what no server could mean (negative, not finite, implausibly large, no number) for unknown.
 
         Records come from a storage that others can write to: none of them may be a credit.
         """
@@ -159,7 +159,7 @@ class SpendingLimit:
         self._check(spent.total_tokens, last.total_tokens / n_last, self.budget_tokens, "tokens", spent)
 
     def _check(self, spent: float, next_one: float, limit: float | None, unit: str, usage: Usage) -> None:
-        # An absurd figure from a server (NaN) must not switch the limit off.
+        # A figure that is not a number must not switch the limit off.
         if limit is None or (spent < limit and spent + next_one <= limit):
             return
         unpriced = unit == "USD" and usage.unpriced_tokens > 0
@@ -180,15 +180,15 @@ def _estimated_tokens(*texts: str) -> int:
 
 def _count(value: object) -> int | None:
     """A number of tokens; what a server says instead of one is unknown, not a credit."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _ABSURD else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _IMPLAUSIBLE else None
 
 
 def _price(value: object) -> float | None:
-    plausible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _ABSURD
+    plausible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _IMPLAUSIBLE
     return float(value) if plausible else None  # type: ignore[arg-type]
 
 
-_ABSURD = 1e12  # tokens or dollars of one request; also keeps infinities out of the sums
+_IMPLAUSIBLE = 1e12  # tokens or dollars of one request; also keeps infinities out of the sums
 
 
 def _figure(number: float) -> str:

@@ -198,13 +198,19 @@ class StudyContext:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
-def attribute_text(value: object, *, limit: int = MAX_ATTRIBUTE_CHARACTERS) -> str | None:
-    """Any user attribute as text of bounded length without secrets, `None` if there is nothing to say."""
+def attribute_text(value: object, *, limit: int = MAX_ATTRIBUTE_CHARACTERS, keep: Iterable[str] = ()) -> str | None:
+    """Any user attribute as text of bounded length without secrets, `None` if there is nothing to say.
+
+    Args:
+        value: The attribute.
+        limit: Most characters.
+        keep: Names that are no secrets, whatever they look like.
+    """
     if value is None:
         return None
     text = value if isinstance(value, str) else _as_json(value)
     # Lone surrogates cannot be encoded; they would fail much later, in the HTTP client.
-    text = redact(text.encode("utf-8", "replace").decode("utf-8")).strip()
+    text = redact(text.encode("utf-8", "replace").decode("utf-8"), keep=keep).strip()
     return cut(text, limit) or None
 
 
