@@ -291,7 +291,7 @@ def _connection_faults() -> list[Fault]:
         unanswered("connection closed without a word", always(Reply(raw=b"")), ""),
         unanswered("body breaks off", always(Reply(body=body, headers={"content-length": str(len(body) + 9)})), ""),
         unanswered("no HTTP at all", always(Reply(raw=b"\x00\xff\xfe SSH-2.0\r\n\r\n")), ""),
-        unanswered("time-out", always(Reply(body=body, after_s=1.0)), "within 0.2 s", options={"timeout": 0.2}),
+        unanswered("time-out", always(Reply(body=body, after_s=60.0)), "within 2 s", options={"timeout": 2.0}),
         unanswered(
             "slow drip, a byte now and then",
             always(Reply(body=body, drip_s=0.1)),

@@ -148,7 +148,7 @@ def serving() -> Iterator[FakeServer]:
         fake.close()
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> bool:
     """Whether a condition comes true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -54,7 +54,7 @@ def options(server: FakeServer) -> dict[str, Any]:
         "api_base": f"http://me:{KEYS['user']}@{host}?subscription-key=plant%20query%264714",
         "api_key": KEYS["option"],
         "extra_headers": {"X-Authorization": f"Bearer {KEYS['header']}"},
-        "timeout": 20.0,
+        "timeout": 60.0,
     }
 
 

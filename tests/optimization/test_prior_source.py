@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import json
 import pickle
 import subprocess
@@ -43,7 +44,7 @@ from llm_prior_bo import (
 from llm_prior_bo.elicitation import CompletionError, ElicitationSettings, FunctionClient, UnansweredError
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, RepairedAnswerWarning
-from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, known_space
+from llm_prior_bo.optimization.prior_source import MIN_PATIENCE, ElicitedPriorSource, GivenPrior, known_space
 from llm_prior_bo.study import election
 from llm_prior_bo.study.answer_records import load_elicitations, load_failures, save_elicitation, save_failure
 from llm_prior_bo.study.trial_records import mark_arrived, mark_started, read_suggestion
@@ -113,6 +114,24 @@ def asking(study: optuna.Study) -> FrozenTrial:
 
 def source_of(elicitor: Any, **options: Any) -> ElicitedPriorSource:
     return ElicitedPriorSource.of(elicitor, **options)
+
+
+def beginning_to_wait(source: ElicitedPriorSource) -> threading.Event:
+    """Set when a worker has looked at what was there before, and looks for what is new for the second time."""
+    begun, wait = threading.Event(), source.election.wait
+
+    def told(study: optuna.Study, trial: FrozenTrial, is_settled: Callable[[], bool]) -> Any:
+        looks = itertools.count()
+
+        def look() -> bool:
+            if next(looks):
+                begun.set()
+            return is_settled()
+
+        return wait(study, trial, look)
+
+    source.election.wait = told  # type: ignore[method-assign]
+    return begun
 
 
 def sampler_of(elicitor: Any, **options: Any) -> LLMPriorSampler:
@@ -295,11 +314,12 @@ class TestWaiting:
         asking(study)  # the other worker's
         trial, own = start(study), Counting()
         source = source_of(own)
+        begun = beginning_to_wait(source)
         waiting = in_a_thread(lambda: source.prepare(study, trial, SPACE))
-        time.sleep(0.05)
+        assert begun.wait(60)
         assert waiting.is_alive()
         save_elicitation(study_in(open_storage()), Elicitation(ANSWER))
-        waiting.join(10)
+        waiting.join(60)
         assert not waiting.is_alive()
         assert own.asked == []
         assert isinstance(source.current(study, SPACE), MixturePrior)
@@ -351,11 +371,12 @@ class TestWaiting:
                 source.prepare(study, trial, SPACE)
             caught.extend(warning.message for warning in record)
 
+        begun = beginning_to_wait(source)
         waiting = in_a_thread(wait)
-        time.sleep(0.05)
+        assert begun.wait(60)
         assert waiting.is_alive()  # the old failure is no news
         save_failure(study, asker.number, "No key.")
-        waiting.join(10)
+        waiting.join(60)
         assert [str(message) for message in caught] == [
             "Another worker asked: No key. The study goes on as plain Bayesian optimisation, without a prior."
         ]
@@ -370,7 +391,7 @@ class TestWaiting:
         study.sampler = sampler_of(FixedElicitor(ANSWER))
         began = time.monotonic()
         study.optimize(objective, n_trials=1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < MIN_PATIENCE  # what waiting would take
         assert study.trials[1].params["x"] == pytest.approx(0.25)
 
     def test_no_worker_waits_after_an_interrupt(self) -> None:
