@@ -18,10 +18,12 @@ from typing import Any
 import optuna
 import pytest
 
+import llm_prior_bo
 from llm_prior_bo import LLMPriorSampler
 from llm_prior_bo.elicitation import Completion, LiteLLMClient, Messages, PriorAnswer
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(llm_prior_bo.__file__).parent  # an installed one where the tests are those of the wheel
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -74,7 +76,8 @@ def test_pages_have_code() -> None:
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     targets = [target.split("#")[0] for target in LINK.findall(page.read_text(encoding="utf-8"))]
     files = [target for target in targets if target and "://" not in target]
-    assert [target for target in files if not (page.parent / target).exists()] == []
+    places = {target: (page.parent / target, PACKAGE.parent / target) for target in files}
+    assert [target for target in files if not any(place.exists() for place in places[target])] == []
 
 
 def tables(page: Path, *titles: str) -> list[list[str]]:
@@ -128,13 +131,12 @@ def test_places_named_in_the_design_exist() -> None:
     text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     places = {place for place in re.findall(r"`([\w/]+(?:\.py|/))`", text) if "/" in place}
     assert len(places) > 60
-    assert [p for p in sorted(places) if not any((base / p).exists() for base in (ROOT, ROOT / "llm_prior_bo"))] == []
+    assert [p for p in sorted(places) if not any((base / p).exists() for base in (ROOT, PACKAGE, PACKAGE.parent))] == []
 
 
 def test_the_picture_shows_every_folder_and_module_of_the_top_level() -> None:
     picture = (ROOT / "docs" / "figures" / "structure.svg").read_text(encoding="utf-8")
-    package = ROOT / "llm_prior_bo"
-    names = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
-    names += [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    names = [path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
+    names += [f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")]
     assert len(names) > 10
     assert [name for name in names if f">{name}<" not in picture] == []

@@ -112,11 +112,9 @@ class LiteLLMClient:
         """Whether what an environment variable would hold is passed as an option, or has a default."""
         if variable == "OLLAMA_API_BASE":
             return True  # LiteLLM's default is Ollama's own port on this machine
-        endings = {"_KEY": ("api_key", "extra_headers"), "_BASE": ("api_base",), "_VERSION": ("api_version",)}
-        return any(
-            variable.endswith(ending) and any(self._options.get(name) for name in names)
-            for ending, names in endings.items()
-        )
+        endings = {"KEY": ("api_key", "extra_headers"), "BASE": ("api_base",), "VERSION": ("api_version",)}
+        options = endings.get(variable.rsplit("_", 1)[-1], ())
+        return any(self._options.get(name) for name in options)
 
     def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """About what a request costs in USD by LiteLLM's table of prices; `None` if the model is not in it."""
