@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 N_STARTUP_WITH_PRIOR = 5
-"""Start-up trials where a prior says where to look; two or three were level with five (`docs/measurements.md`)."""
+"""Start-up trials where a prior says where to look: few, since after some good points the surrogate knows as much."""
 
 N_STARTUP_WITHOUT_PRIOR = 10
 """Start-up trials without a prior, as Optuna's samplers have."""
