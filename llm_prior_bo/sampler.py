@@ -62,8 +62,8 @@ if TYPE_CHECKING:
     from optuna import Study
 
 DEFAULT_DECAY = BoundedLossDecay(max_loss=math.e, from_trial=20)
-"""At most e times the loss bound of the unweighted strategy from trial 20 on: `n_0 ln c` = 20 nats over `n`. With 40 nats
-it was behind 20 on five of six tasks with real answers (`docs/measurements.md`)."""
+"""At most e times the loss bound of the unweighted strategy from trial 20 on: `n_0 ln c` = 20 nats over `n`. 40 nats
+were behind that on five of six tasks with real answers (`docs/measurements.md`)."""
 DEFAULT_TRUST = EvidenceTrust()
 
 
