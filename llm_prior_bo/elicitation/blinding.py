@@ -16,20 +16,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts
 from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, PriorAnswer
-from llm_prior_bo.elicitation.elicitor import (
-    Elicitor,
-    elicit_within,
-    estimated_cost_of,
-    limit_of,
-    longest_seconds_of,
-    name_of,
-    problems_of,
-)
-from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
+from llm_prior_bo.elicitation.elicitor import elicit_within
+from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.prompt.context import STUDY_ATTRIBUTES, StudyContext, TrialSummary
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, ParameterSummary, StudyInsights
 from llm_prior_bo.elicitation.record import Elicitation
-from llm_prior_bo.elicitation.settings import ElicitationSettings, settings_of
+from llm_prior_bo.elicitation.wrapper import ElicitorWrapper
 
 _PARAMETER = re.compile(r"'(p\d+)'")
 _CHOICE = re.compile(r"'(c\d+)'")
@@ -76,7 +68,7 @@ class Blinding:
         return row.model_copy(update={"parameter": self._name(row.parameter), "choice": choice})
 
 
-class BlindedElicitor:
+class BlindedElicitor(ElicitorWrapper):
     """Asks another elicitor without telling it what is tuned.
 
     The answer and its repairs are kept in the study's names; prompt and raw text are kept as they were sent and as they
@@ -86,40 +78,6 @@ class BlindedElicitor:
     Args:
         elicitor: The one who answers, e.g. `LLMElicitor("gpt-4o")`.
     """
-
-    def __init__(self, elicitor: Elicitor) -> None:
-        self._elicitor = elicitor
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._elicitor!r})"
-
-    @property
-    def limit(self) -> SpendingLimit | None:
-        """The hard limits of the one who answers, `None` if there are none."""
-        return limit_of(self._elicitor)
-
-    @property
-    def settings(self) -> ElicitationSettings:
-        """Those of the one who answers."""
-        return settings_of(self._elicitor)
-
-    @property
-    def longest_seconds(self) -> float:
-        """How long one answer may take at most: as long as that of the one who answers."""
-        return longest_seconds_of(self._elicitor)
-
-    @property
-    def name(self) -> str:
-        """That of the one who answers."""
-        return name_of(self._elicitor)
-
-    def problems(self) -> tuple[str, ...]:
-        """Those of the one who answers."""
-        return problems_of(self._elicitor)
-
-    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """That of the one who answers."""
-        return estimated_cost_of(self._elicitor, prompt_tokens, completion_tokens)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on without names and translate the answer.

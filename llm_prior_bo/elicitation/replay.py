@@ -23,22 +23,15 @@ from llm_prior_bo.elicitation.answer.names import check_fit
 from llm_prior_bo.elicitation.answer.parsing import parse_answer
 from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import describe_validation_error
-from llm_prior_bo.elicitation.elicitor import (
-    Elicitor,
-    elicit_within,
-    estimated_cost_of,
-    limit_of,
-    longest_seconds_of,
-    name_of,
-    problems_of,
-)
+from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within
 from llm_prior_bo.elicitation.files import read_text_file
 from llm_prior_bo.elicitation.llm.messages import Message
-from llm_prior_bo.elicitation.llm.spending import SpendingLimit, Usage
+from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.prompt.context import DEFAULT_MAX_PROMPT_TOKENS, StudyContext
 from llm_prior_bo.elicitation.prompt.render import PROMPT_VERSION, prompt_hash, render_prompt, shown_context
 from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation
-from llm_prior_bo.elicitation.settings import ElicitationSettings, OnFailure, settings_of
+from llm_prior_bo.elicitation.settings import ElicitationSettings, OnFailure
+from llm_prior_bo.elicitation.wrapper import ElicitorWrapper
 from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationError, ElicitationWarning
 from llm_prior_bo.space import SearchSpace
 
@@ -225,7 +218,7 @@ class ReplayElicitor:
             )
 
 
-class RecordingElicitor:
+class RecordingElicitor(ElicitorWrapper):
     """Writes down what another elicitor is asked and answers, for `ReplayElicitor`.
 
     The file is complete after every answer, and is added to: a prompt that is in it already gets the new answer, other
@@ -241,40 +234,12 @@ class RecordingElicitor:
 
     def __init__(self, elicitor: Elicitor, path: str | Path) -> None:
         self.path = Path(path)
-        self._elicitor = elicitor
+        super().__init__(elicitor)
         if self.path.exists():
             read_exchanges(self.path)  # better now than after the first paid answer
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._elicitor!r}, {str(self.path)!r})"
-
-    @property
-    def limit(self) -> SpendingLimit | None:
-        """The hard limits of the one who answers, `None` if there are none."""
-        return limit_of(self._elicitor)
-
-    @property
-    def settings(self) -> ElicitationSettings:
-        """Those of the one who answers."""
-        return settings_of(self._elicitor)
-
-    @property
-    def longest_seconds(self) -> float:
-        """How long one answer may take at most: as long as that of the one who answers."""
-        return longest_seconds_of(self._elicitor)
-
-    @property
-    def name(self) -> str:
-        """That of the one who answers."""
-        return name_of(self._elicitor)
-
-    def problems(self) -> tuple[str, ...]:
-        """Those of the one who answers."""
-        return problems_of(self._elicitor)
-
-    def estimated_cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """That of the one who answers."""
-        return estimated_cost_of(self._elicitor, prompt_tokens, completion_tokens)
 
     def elicit(self, context: StudyContext, *, spent: Usage | None = None) -> Elicitation:
         """Pass the question on and record the answer."""

@@ -10,7 +10,7 @@ Answers from models, files, people and the study's storage all come in through `
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -249,23 +249,19 @@ class _Repair:
             self._say(f"The parameter {shown(text)} was read as {name!r}.")
         return name
 
-    def _place(self, row: _Row, ids: list[int]) -> tuple[int, str] | None:
-        """Region and parameter of a belief row."""
-        name = self._parameter(row.get("parameter"))
-        if name is None:
-            return None
-        region = self._region_of(row, ids, repr(name))
-        return None if region is None else (region, name)
+    def _placed(self, rows: list[_Row], ids: list[int]) -> Iterator[tuple[_Row, int, str]]:
+        """Every belief row whose region and parameter exist, with the two."""
+        for row in rows:
+            name = self._parameter(row.get("parameter"))
+            region = None if name is None else self._region_of(row, ids, repr(name))
+            if name is not None and region is not None:
+                yield row, region, name
 
     def _numeric(self, rows: list[_Row], ids: list[int]) -> tuple[list[NumericBelief], list[_Row]]:
         """Numeric beliefs, and rows about categorical parameters in the form that `_categorical` reads."""
         found: dict[tuple[int, str], NumericBelief] = {}
         chosen: list[_Row] = []
-        for row in rows:
-            place = self._place(row, ids)
-            if place is None:
-                continue
-            region, name = place
+        for row, region, name in self._placed(rows, ids):
             distribution = self.space.distributions[name]
             if isinstance(distribution, CategoricalDistribution):
                 chosen += self._as_choice(row, region, name, distribution)
@@ -275,7 +271,9 @@ class _Repair:
             if interval is not None:
                 best, low, high = interval
                 belief = NumericBelief(region=region, parameter=name, best=best, low=low, high=high)
-                self._put(found, place, belief, f"{name!r} was given twice in region {region}; the last was kept.")
+                self._put(
+                    found, (region, name), belief, f"{name!r} was given twice in region {region}; the last was kept."
+                )
         return list(found.values()), chosen
 
     def _as_choice(
@@ -327,11 +325,7 @@ class _Repair:
 
     def _categorical(self, rows: list[_Row], ids: list[int]) -> list[CategoricalBelief]:
         tables: dict[tuple[int, str], dict[str, float]] = {}
-        for row in rows:
-            place = self._place(row, ids)
-            if place is None:
-                continue
-            region, name = place
+        for row, region, name in self._placed(rows, ids):
             distribution = self.space.distributions[name]
             if not isinstance(distribution, CategoricalDistribution):
                 self._say(f"A choice for the numeric parameter {name!r} was dropped.")
@@ -340,7 +334,7 @@ class _Repair:
             if entry is not None:
                 text, weight = entry
                 twice = f"Choice {text!r} of {name!r} was given twice in region {region}; the last was kept."
-                self._put(tables.setdefault(place, {}), text, weight, twice)
+                self._put(tables.setdefault((region, name), {}), text, weight, twice)
         return [
             CategoricalBelief(region=region, parameter=name, choice=text, weight=weight)
             for (region, name), table in tables.items()
