@@ -176,17 +176,17 @@ class LLMElicitor:
         question = render_prompt(context)
         mask = self._mask_for(context)
         conversation = _Conversation(masked_messages(question, mask), mask, started=time.perf_counter())
-        for attempt in range(1, self._max_retries + 2):
+        for _ in range(self._max_retries + 1):
             self._check_limit(spent, conversation)
-            completion = self._next_completion(conversation, attempt)
+            completion = self._next_completion(conversation)
             if completion is None:
                 continue
             try:
                 answer, repairs = _read(completion, context)
             except AnswerError as error:
-                self._ask_again_or_give_up(conversation, completion, error, attempt)
+                self._ask_again_or_give_up(conversation, completion, error)
                 continue
-            elicitation = _elicitation(answer, repairs, completion, conversation.bill(attempt))
+            elicitation = _elicitation(answer, repairs, completion, conversation.bill())
             return masked_record(replace(elicitation, **provenance(context, question)), mask)
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
@@ -214,10 +214,9 @@ class LLMElicitor:
             self.limit.check(spent + conversation.usage, last=conversation.last)
         except SpendingError as error:
             before = f" The answer so far could not be used: {conversation.problem}" if conversation.problem else ""
-            n_requests = conversation.n_requests
-            raise SpendingError(f"{error}{before}", usage=conversation.bill(n_requests)) from None
+            raise SpendingError(f"{error}{before}", usage=conversation.bill()) from None
 
-    def _next_completion(self, conversation: _Conversation, attempt: int) -> Completion | None:
+    def _next_completion(self, conversation: _Conversation) -> Completion | None:
         """The next completion, `None` if the request failed and may be repeated: the pause is over then.
 
         Raises:
@@ -231,7 +230,7 @@ class LLMElicitor:
             conversation.usage = conversation.usage + conversation.last
             return completion
         assert error is not None
-        self._wait_or_give_up(conversation, error, attempt)
+        self._wait_or_give_up(conversation, error)
         if getattr(error, "failed_generation", False):  # the server's own check of the format may be what fails
             conversation.n_steps_down += 1
         return None
@@ -254,7 +253,8 @@ class LLMElicitor:
             return self._client.complete_leniently(messages, portable_schema(), n_steps=n_steps)
         return self._client.complete(messages, portable_schema())
 
-    def _wait_or_give_up(self, conversation: _Conversation, error: ElicitationError, attempt: int) -> None:
+    def _wait_or_give_up(self, conversation: _Conversation, error: ElicitationError) -> None:
+        attempt = conversation.n_requests
         wait = self._back_off.seconds(attempt, getattr(error, "retry_after", None))
         if wait is None or not error.retryable or attempt > self._max_retries:
             why = "" if attempt == 1 else f" (attempt {attempt})"
@@ -262,7 +262,7 @@ class LLMElicitor:
                 f"No answer: {error}{why}",
                 retryable=error.retryable,
                 n_attempts=attempt,
-                usage=conversation.bill(attempt),
+                usage=conversation.bill(),
             )
         self._tell_of_retry(attempt, f"in {wait:.1f} s", conversation.mask(str(error)))
         self._sleep(wait)
@@ -271,16 +271,15 @@ class LLMElicitor:
         reason = printable(cut_off(" ".join(why.split()), _MAX_REASON_CHARACTERS))
         _log.info(f"{name_of(self)} is asked again {when} (attempt {attempt + 1} of {self._max_retries + 1}): {reason}")
 
-    def _ask_again_or_give_up(
-        self, conversation: _Conversation, completion: Completion, error: AnswerError, attempt: int
-    ) -> None:
+    def _ask_again_or_give_up(self, conversation: _Conversation, completion: Completion, error: AnswerError) -> None:
+        attempt = conversation.n_requests
         problem = cut_off(conversation.mask(str(error)), MAX_COMPLAINT_CHARACTERS)
         if attempt > self._max_retries:
             raise UnansweredError(
                 f"No usable answer in {attempt} attempt{'s' if attempt > 1 else ''}; the last time: {problem}",
                 retryable=True,
                 n_attempts=attempt,
-                usage=conversation.bill(attempt),
+                usage=conversation.bill(),
             ) from None
         conversation.messages = ask_again(conversation.messages, conversation.mask(completion.text), problem)
         conversation.problem = problem
@@ -310,9 +309,9 @@ class _Conversation:
     n_steps_down: int = 0
     problem: str = ""
 
-    def bill(self, n_calls: int) -> Usage:
+    def bill(self) -> Usage:
         """What was used up so far, failed requests and waiting included."""
-        return replace(self.usage, n_calls=n_calls, latency_s=time.perf_counter() - self.started)
+        return replace(self.usage, n_calls=self.n_requests, latency_s=time.perf_counter() - self.started)
 
 
 def _ignores_schema(completion: Completion) -> bool:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +140,8 @@ class ReplayElicitor:
             ElicitationError: If no recorded exchange matches.
             AnswerError: If the recorded answer cannot be used, or is about other parameters altogether.
         """
-        question = render_prompt(context)
-        exchange, text = self._find(context, prompt_hash(question))
+        wanted = prompt_hash(render_prompt(context))
+        exchange, text = self._find(context, wanted)
         try:
             answer, repairs = validate_answer(text, context.space)
         except AnswerError as error:
@@ -162,7 +162,7 @@ class ReplayElicitor:
             created_at=exchange.recorded_at or "",
             messages=exchange.messages,
             # Recorded with another prompt, the model saw none of this study's trials.
-            trials_shown=shown_context(context).trial_numbers if exchange.prompt_hash == prompt_hash(question) else (),
+            trials_shown=shown_context(context).trial_numbers if exchange.prompt_hash == wanted else (),
             answer_index=context.answer_index,
         )
 
@@ -170,8 +170,7 @@ class ReplayElicitor:
         """The exchange to replay, and which of its completions."""
         same_prompt = [exchange for exchange in self._exchanges if exchange.prompt_hash == wanted]
         if same_prompt:
-            completions = same_prompt[-1].completions
-            return same_prompt[-1], completions[_place_among_equals(context) % len(completions)]
+            return same_prompt[-1], same_prompt[-1].completions[0]
         fingerprint = context.space.fingerprint
         same_space = [exchange for exchange in self._exchanges if exchange.space_fingerprint == fingerprint]
         if not same_space:
@@ -245,7 +244,7 @@ class RecordingElicitor(ElicitorWrapper):
         """Pass the question on and record the answer."""
         elicitation = elicit_within(self._elicitor, context, spent)
         try:
-            self._record(_exchange(context, elicitation), _place_among_equals(context))
+            self._record(_exchange(context, elicitation))
         except (OSError, ConfigurationError) as error:
             warnings.warn(
                 f"The answer could not be recorded in {str(self.path)!r} ({error}); the study uses it all the same.",
@@ -254,10 +253,10 @@ class RecordingElicitor(ElicitorWrapper):
             )
         return elicitation
 
-    def _record(self, exchange: Exchange, place: int) -> None:
+    def _record(self, exchange: Exchange) -> None:
         with _writing:  # read and written as a whole: two threads would lose an answer
             recorded = list(read_exchanges(self.path)) if self.path.exists() else []
-            write_exchanges(self.path, _with_exchange(recorded, exchange, place))
+            write_exchanges(self.path, _with_exchange(recorded, exchange))
 
 
 _writing = threading.Lock()
@@ -313,12 +312,6 @@ def _nearest_before(exchanges: Sequence[Exchange], trial_number: int) -> list[Ex
     return [exchange for exchange in exchanges if exchange.trial_number == chosen]
 
 
-def _place_among_equals(context: StudyContext) -> int:
-    """How many earlier answers to this question were asked for in the very same words."""
-    hashes = [prompt_hash(render_prompt(replace(context, answer_index=i))) for i in range(context.answer_index + 1)]
-    return hashes[:-1].count(hashes[-1])
-
-
 def _exchange(context: StudyContext, elicitation: Elicitation) -> Exchange:
     messages = elicitation.messages or render_prompt(context)
     return Exchange(
@@ -339,11 +332,9 @@ def _replayable(elicitation: Elicitation) -> str:
     return elicitation.raw_text if is_whole else elicitation.answer.model_dump_json()
 
 
-def _with_exchange(recorded: list[Exchange], new: Exchange, place: int) -> list[Exchange]:
-    """The recording with a new answer: a first one replaces what the same prompt had, a further one joins it."""
-    others = [exchange for exchange in recorded if exchange.prompt_hash != new.prompt_hash]
-    earlier = next((e.completions for e in recorded if e.prompt_hash == new.prompt_hash), ())
-    return [*others, replace(new, completions=(*earlier[:place], *new.completions))]
+def _with_exchange(recorded: list[Exchange], new: Exchange) -> list[Exchange]:
+    """The recording with a new answer, which replaces what the same prompt had."""
+    return [*(exchange for exchange in recorded if exchange.prompt_hash != new.prompt_hash), new]
 
 
 def _not_a_recording(path: str | Path, reason: str, text: str) -> ConfigurationError:

@@ -138,7 +138,7 @@ def test_an_earlier_trial_than_any_recorded_takes_the_first(
 
 
 def test_several_answers_to_one_question(context: StudyContext, answer: Answer, record: Record) -> None:
-    """More than there are wordings, so that some are answers to one and the same prompt."""
+    """More than there are wordings: every question is a prompt of its own all the same."""
     stated = [i / 16 for i in range(1, 10)]
     contexts = [dataclasses.replace(context, answer_index=i) for i in range(9)]
     for asked, confidence in zip(contexts, stated, strict=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer
 from llm_prior_bo.elicitation.answer.values import clean
+from llm_prior_bo.elicitation.llm.secrets import cut_off
 from llm_prior_bo.errors import AnswerError
 from llm_prior_bo.space import SearchSpace
 
@@ -29,12 +30,17 @@ def check_fit(answer: Mapping[str, Any] | PriorAnswer, space: SearchSpace) -> No
 def parameters_named(data: Mapping[str, Any], *, known: Callable[[object], str | None]) -> list[str]:
     """Parameters in the belief rows of an answer: in the space's spelling where it knows them; no doubles."""
     names: dict[str, None] = {}
-    for key in ("numeric", "categorical"):
-        rows = data.get(key)
-        for row in rows if isinstance(rows, list | tuple) else ():
-            if isinstance(row, Mapping) and "parameter" in row:
+    for kind in ("numeric", "categorical"):
+        for row in belief_rows(data, kind):
+            if "parameter" in row:
                 names[known(row["parameter"]) or clean(row["parameter"])[:MAX_NAME_CHARACTERS]] = None
     return list(names)
+
+
+def belief_rows(answer: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of one kind; what is no row is left to others."""
+    rows = answer.get(kind)
+    yield from (row for row in (rows if isinstance(rows, list | tuple) else ()) if isinstance(row, Mapping))
 
 
 def mismatch(space: SearchSpace, given: Iterable[str]) -> str:
@@ -47,7 +53,7 @@ def mismatch(space: SearchSpace, given: Iterable[str]) -> str:
 
 def listing(names: Iterable[str], limit: int = 40) -> str:
     """Names in quotes, the first `limit` of them, each of bounded length."""
-    shown = [repr(name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}...") for name in names]
+    shown = [repr(cut_off(name, MAX_NAME_CHARACTERS)) for name in names]
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return ", ".join(shown[:limit]) + more
 

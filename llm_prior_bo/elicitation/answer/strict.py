@@ -12,7 +12,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts, match_choice
-from llm_prior_bo.elicitation.answer.names import NameMatcher, listing
+from llm_prior_bo.elicitation.answer.names import NameMatcher, belief_rows, listing
 from llm_prior_bo.elicitation.answer.schema import choice_text
 from llm_prior_bo.elicitation.answer.values import as_float, shown
 from llm_prior_bo.errors import AnswerError
@@ -39,7 +39,7 @@ def check_names_and_ranges(
         AnswerError: With the first mistakes, the nearest names and what is legal.
     """
     names = NameMatcher(space.names)
-    rows = [(kind, row) for kind in ("numeric", "categorical") for row in _rows(answer, kind)]
+    rows = [(kind, row) for kind in ("numeric", "categorical") for row in belief_rows(answer, kind)]
     given = {name for _, row in rows if (name := names(row.get("parameter"))) is not None}
     mistakes: dict[str, None] = {}
     for kind, row in rows:
@@ -65,11 +65,6 @@ def nearest(text: object, names: Iterable[str]) -> list[str]:
     """Up to three of the names that a text may have been meant for, the nearest first."""
     by_folded = {name.casefold(): name for name in names}
     return [by_folded[name] for name in difflib.get_close_matches(str(text)[:200].casefold(), by_folded, n=3)]
-
-
-def _rows(answer: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:
-    rows = answer.get(kind)
-    yield from (row for row in (rows if isinstance(rows, list | tuple) else ()) if isinstance(row, Mapping))
 
 
 def _meant(near: list[str]) -> str:

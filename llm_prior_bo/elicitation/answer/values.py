@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Iterable
 
+from llm_prior_bo.elicitation.llm.secrets import encodable
+
 
 def total_of(weights: Iterable[float]) -> float:
     """A sum to be compared with one; very large weights must not overflow it."""
@@ -46,8 +48,7 @@ def as_integer(value: object) -> int | None:
 
 def clean(value: object) -> str:
     """Any value as text that can be encoded, stored and printed."""
-    text = value if isinstance(value, str) else str(value)
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return encodable(value if isinstance(value, str) else str(value))
 
 
 def shown(value: object) -> str:

@@ -39,6 +39,8 @@ class Guard:
     max_bytes: int = MAX_RESPONSE_BYTES
     problem: str = field(default="", init=False)
     """What a response was given up for: the libraries on the way say "Connection error" of everything."""
+    retryable: bool = field(default=True, init=False)
+    """Whether the same request may succeed later."""
 
     def watch(self, client: httpx.Client) -> None:
         """Watch all responses of a client from now on."""
@@ -49,6 +51,7 @@ class Guard:
         """Called with the headers of a response, before anything of its body is read."""
         if response.has_redirect_location and not _stays(response):
             self.problem = "was redirected to another host, which is not followed; give the final address as api_base"
+            self.retryable = False
             del response.headers["location"]
         packing = response.headers.get("content-encoding", "identity").strip().lower()
         if packing != "identity":
@@ -90,7 +93,7 @@ class Guard:
                 chunk = unpacker.unconsumed_tail
 
     def _give_up(self, problem: str) -> None:
-        self.problem = problem
+        self.problem, self.retryable = problem, True
         raise ResponseError(problem)
 
 
@@ -105,10 +108,8 @@ def _stays(response: httpx.Response) -> bool:
         return False
     if here.host != there.host:
         return False
-    ports = (here.port, there.port)
-    return (here.scheme, ports) == (there.scheme, (here.port, here.port)) or (
-        (here.scheme, there.scheme) == ("http", "https") and ports == (None, None)
-    )
+    is_upgrade = (here.scheme, there.scheme) == ("http", "https") and here.port is None and there.port is None
+    return is_upgrade or (here.scheme, here.port) == (there.scheme, there.port)
 
 
 def _bounded_stream(guard: Guard, stream: Any, packing: str) -> Any:

@@ -98,11 +98,7 @@ class LiteLLMClient:
                 f"{self.model!r} names no provider that LiteLLM knows; use its form 'provider/model', e.g. "
                 "'anthropic/claude-sonnet-4-5' or 'ollama_chat/llama3.1'.",
             )
-        try:
-            missing: Sequence[str] = litellm.validate_environment(self.model)["missing_keys"]
-        except Exception:  # a table look-up; what it does not know is no problem yet
-            return ()
-        names = " and ".join(name for name in missing if not self._is_given(name))
+        names = " and ".join(name for name in _missing_variables(self.model) if not self._is_given(name))
         if not names:
             return ()
         advice = "pass api_key=... and the like (any text as the key of a local server)"
@@ -149,7 +145,7 @@ class LiteLLMClient:
             guard = Guard(ends_at)
             response, error = self._send(litellm, self._request(messages, schema, form), guard)
             if guard.problem:
-                raise self._error(guard.problem, retryable="redirected" not in guard.problem)
+                raise self._error(guard.problem, retryable=guard.retryable)
             if response is None and error is None and not self._merges_system_text:
                 self._merges_system_text = True  # LiteLLM's own answer to "roles must alternate" did not help
                 continue
@@ -291,10 +287,11 @@ class LiteLLMClient:
         return True
 
     def _explain(self, error: Exception) -> CompletionError:
-        detail = self._detail(error)
+        detail, text = self._detail(error), text_of(error)
         for rule in RULES:
-            if rule.matches(error, text_of(error)):
-                advice = rule.advice.format(model=self.model, timeout=self.timeout, missing=_missing_keys(self.model))
+            if rule.matches(error, text):
+                missing = " and ".join(_missing_variables(self.model)) or _SOME_KEY
+                advice = rule.advice.format(model=self.model, timeout=self.timeout, missing=missing)
                 return self._error(
                     advice,
                     detail,
@@ -361,10 +358,13 @@ def _completion(response: Any) -> Completion:
     )
 
 
-def _missing_keys(model: str) -> str:
-    """Names of the environment variables that the model's provider wants."""
+_SOME_KEY = "the provider's key variable (e.g. OPENAI_API_KEY)"
+
+
+def _missing_variables(model: str) -> Sequence[str]:
+    """Environment variables that the model's provider wants and that are not set; none where LiteLLM cannot say."""
     try:
         missing: Sequence[str] = import_litellm().validate_environment(model)["missing_keys"]
-    except Exception:  # a table look-up for the sake of a better message; nothing may depend on it
-        missing = ()
-    return " and ".join(missing) or "the provider's key variable (e.g. OPENAI_API_KEY)"
+    except Exception:  # a table look-up; nothing may depend on it
+        return ()
+    return missing

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from llm_prior_bo.elicitation.answer.choices import choice_texts
-from llm_prior_bo.elicitation.llm.secrets import redact
+from llm_prior_bo.elicitation.llm.secrets import encodable, redact
 from llm_prior_bo.elicitation.prompt.insights import StudyInsights
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.space import SearchSpace
@@ -210,7 +210,7 @@ def attribute_text(value: object, *, limit: int = MAX_ATTRIBUTE_CHARACTERS, keep
         return None
     text = value if isinstance(value, str) else _as_json(value)
     # Lone surrogates cannot be encoded; they would fail much later, in the HTTP client.
-    text = redact(text.encode("utf-8", "replace").decode("utf-8"), keep=keep).strip()
+    text = redact(encodable(text), keep=keep).strip()
     return cut(text, limit) or None
 
 
