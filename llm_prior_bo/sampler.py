@@ -56,7 +56,7 @@ from llm_prior_bo.study.trial_records import (
     publish_suggestion,
     read_suggestion,
 )
-from llm_prior_bo.study.uniform_sampler import PerTrialRandomSampler
+from llm_prior_bo.study.uniform_sampler import PerTrialRandomSampler, entropy_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -148,7 +148,7 @@ class LLMPriorSampler(BaseSampler):
         check_choices(pruned=(pruned, get_args(PrunedTrials)))
         check_shares(uniform_startup_fraction=uniform_startup_fraction)
         self._search_space = resolve_space(search_space, prior)
-        self._trial_seed = design_seed = _entropy(seed)
+        self._trial_seed = design_seed = entropy_of(seed)
         self._engine = Engine(
             trust=trust,
             decay=None if decay is None else check_decay(decay),
@@ -168,7 +168,7 @@ class LLMPriorSampler(BaseSampler):
 
     def reseed_rng(self) -> None:
         """Draw a new seed: copies of a sampler in other threads or processes must not make the same suggestions."""
-        self._trial_seed = _entropy(None)
+        self._trial_seed = entropy_of(None)
         self._independent_sampler.reseed_rng()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -220,7 +220,7 @@ class LLMPriorSampler(BaseSampler):
             return suggested
         space = SearchSpace({param_name: param_distribution})
         with isolated_torch():
-            relative = self.infer_relative_search_space(study, trial)
+            relative = partial(self.infer_relative_search_space, study, trial)
             prior = conditional_prior(self._source, study, trial, space, relative=relative)
             draw = prior.sample(1, generator=_generator(self._seed(trial, param_name)))[0]
         self._warn_independent(study, trial, space, prior)
@@ -307,7 +307,3 @@ class LLMPriorSampler(BaseSampler):
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def _entropy(seed: int | None) -> int:
-    return int(np.random.SeedSequence(seed).generate_state(1)[0])

@@ -79,9 +79,11 @@ class Surrogate:
         violation = self.constraints.clamp_min(0.0).sum(dim=-1)
         order = order[violation[order].argsort(stable=True)]
         rows: list[Tensor] = []
-        for x in self.X[order]:
-            if len(rows) < n and not any(torch.equal(x, row) for row in rows):
-                rows.append(x)
+        for i in order.tolist():
+            if len(rows) == n:
+                break
+            if not any(torch.equal(self.X[i], row) for row in rows):
+                rows.append(self.X[i])
         return torch.stack(rows)
 
     def condition_on_subset(self, rows: Sequence[int]) -> Surrogate:

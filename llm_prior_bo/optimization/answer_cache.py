@@ -5,23 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.errors import LLMPriorError
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.priors import OptimumPrior, UniformPrior, pool_priors
-from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import Records, load_records, warn_of_elicitation
 from llm_prior_bo.study.storage import PerStudy
 
 if TYPE_CHECKING:
     from optuna import Study
-
-
-_BUILD = partial(build_prior, lenient=True)
 
 
 @dataclass
@@ -42,19 +37,14 @@ class AnswerCache:
         build: Turns an answer and a space into a density.
     """
 
-    n_answers: int = 1
-    build: Callable[..., OptimumPrior] = _BUILD
+    n_answers: int
+    build: Callable[..., OptimumPrior]
     _memory: PerStudy[_Memory] = field(default_factory=lambda: PerStudy(_Memory), repr=False)
 
-    def answers(self, study: Study, *, fresh: bool = False) -> list[Elicitation]:
-        """Stored answers; read from the storage until all are there, then from memory.
-
-        Args:
-            study: The study.
-            fresh: Whether to read the storage in any case.
-        """
+    def answers(self, study: Study) -> list[Elicitation]:
+        """Stored answers; read from the storage until all are there, then from memory."""
         memory = self._memory(study)
-        if fresh or len(memory.answers) < self.n_answers:
+        if len(memory.answers) < self.n_answers:
             return self.update(study, load_records(study))
         return memory.answers
 
@@ -72,10 +62,11 @@ class AnswerCache:
         memory = self._memory(study)
         memory.answers, memory.priors = [*memory.answers, answer], {}
 
-    def questions(self, study: Study, *, fresh: bool = False) -> list[list[Elicitation]]:
+    def questions(self, study: Study) -> list[list[Elicitation]]:
         """The answers by question, oldest first. A first question that two workers asked by mishap counts once."""
-        answers = self.answers(study, fresh=fresh)
-        groups = [list(group) for _, group in itertools.groupby(answers, key=lambda answer: answer.trial_number)]
+        groups = [
+            list(group) for _, group in itertools.groupby(self.answers(study), key=lambda answer: answer.trial_number)
+        ]
         return [group[: self.n_answers] for i, group in enumerate(groups) if i == 0 or group[0].reason]
 
     def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
@@ -92,9 +83,16 @@ class AnswerCache:
         """Remember that this process neither asks nor waits for a first answer any more."""
         self._memory(study).gave_up = True
 
-    def is_settled(self, study: Study, *, fresh: bool = False) -> bool:
-        """Whether there is an answer, or this process has given up."""
-        return self._memory(study).gave_up or bool(self.answers(study, fresh=fresh))
+    def is_settled(self, study: Study, records: Records | None = None) -> bool:
+        """Whether there is an answer, or this process has given up.
+
+        Args:
+            study: The study.
+            records: What the study holds, if that has just been read: it is not read again.
+        """
+        if self._memory(study).gave_up:
+            return True
+        return bool(self.answers(study) if records is None else self.update(study, records))
 
     def _elicited_prior(self, answers: list[Elicitation], space: SearchSpace) -> ElicitedPrior:
         prior: OptimumPrior

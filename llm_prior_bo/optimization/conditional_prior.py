@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,7 +25,7 @@ def conditional_prior(
     trial: FrozenTrial,
     space: SearchSpace,
     *,
-    relative: Mapping[str, BaseDistribution],
+    relative: Callable[[], Mapping[str, BaseDistribution]],
 ) -> OptimumPrior:
     """The prior of one parameter, its regions weighted by how well they explain the trial's other parameters.
 
@@ -34,13 +34,18 @@ def conditional_prior(
         study: The study.
         trial: The trial, with what was suggested for it.
         space: The parameter.
-        relative: The parameters that are suggested together.
+        relative: Reads which parameters are suggested together; not called where they make no difference.
     """
     prior = source.current(study, space)
-    suggestion = read_suggestion(trial)
-    if not isinstance(prior, MixturePrior) or suggestion is None or not relative.keys() <= suggestion.params.keys():
+    if not isinstance(prior, MixturePrior):
         return prior
-    known = SearchSpace(relative)
+    suggestion = read_suggestion(trial)
+    if suggestion is None:
+        return prior
+    distributions = relative()
+    if not distributions.keys() <= suggestion.params.keys():
+        return prior
+    known = SearchSpace(distributions)
     joint = source.current(study, known)
     if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
         return prior

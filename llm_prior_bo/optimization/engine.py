@@ -82,7 +82,7 @@ class Engine:
         data = training_data_of(
             study, space, trial=trial, failed_as_pending=not self.feasibility, use_pruned=self.pruned
         )
-        n, age = n_evidence(study), age_of_answers(study, [answer.trial_number for answer in elicited])
+        n = n_evidence(study)
         prior = pool_elicited_priors(elicited)
         feasibility = fit_feasibility(data, space) if self.feasibility else None
         data = add_failed_as_pending(data, feasibility)
@@ -91,6 +91,7 @@ class Engine:
             return self.startup.suggest(study, trial, space, prior, feasibility, n=n, seed=seed)
         if elicited[-1].trial_number == trial.number and _is_new(elicited[-1].prior.mode(), data):
             return _best_guess(space, elicited[-1].prior, n=n)
+        age = age_of_answers(study, [answer.trial_number for answer in elicited], n=n)
         seed = seed_for("acquisition")
         suggestion = self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
         tell_of_distrust(study, trial.number, prior, suggestion.details.get("region_weights", ()))

@@ -35,7 +35,7 @@ from llm_prior_bo.study.election import Election
 from llm_prior_bo.study.inferred_space import InferredSpace
 from llm_prior_bo.study.locks import ForkSafeLock
 from llm_prior_bo.study.progress import study_progress
-from llm_prior_bo.study.storage import PerStudy, all_trials
+from llm_prior_bo.study.storage import PerStudy
 from llm_prior_bo.study.trial_records import mark_arrived, mark_asking
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class ElicitedPriorSource:
             self._wait(study, trial, known_failures)
         if self.election.is_elected(study, trial):
             with self._asking(study):
-                if not self.cache.is_settled(study, fresh=True):
+                if not self.cache.is_settled(study, load_records(study)):
                     self.questioner.ask(study, trial, space)
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:
@@ -213,14 +213,15 @@ class ElicitedPriorSource:
 
         def is_settled() -> bool:
             records = load_records(study)
-            self.cache.update(study, records)
+            if self.cache.is_settled(study, records):
+                return True
             failures = [failure for failure in records.failures if failure not in known_failures]
-            if failures and not self.cache.is_settled(study):
+            if failures:
                 if settings_of(self.questioner.elicitor).on_failure == "raise":
                     raise ElicitationError(f"Another worker asked: {printable(redact(failures[-1].reason))}")
                 self.cache.give_up(study)
                 warn_of_elicitation(f"Another worker asked: {failures[-1].reason} {NO_PRIOR}")
-            return self.cache.is_settled(study)
+            return bool(failures)
 
         if self.election.wait(study, trial, is_settled) == "timed out":
             waited = self.election.longest_wait
@@ -239,7 +240,7 @@ def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
     """All parameters to ask about: the given ones, else those of the study's finished trials, conditional ones too."""
     if given is not None:
         return given
-    found = InferredSpace.of(all_trials(study))
+    found = InferredSpace.of_study(study)
     # In the order in which the objective asks: a question reads better so.
     return SearchSpace({name: found.distributions[name] for name in found.seen}) if found.seen else None
 

@@ -29,9 +29,15 @@ from llm_prior_bo.errors import AnswerError, ConfigurationError, ElicitationErro
 from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.study.answer_records import load_records, save_elicitation, save_failure, warn_of_elicitation
+from llm_prior_bo.study.answer_records import (
+    load_records,
+    save_elicitation,
+    save_failure,
+    warn_of_elicitation,
+    warn_once_of_elicitation,
+)
 from llm_prior_bo.study.context import study_context
-from llm_prior_bo.study.storage import PerStudy, study_user_attributes
+from llm_prior_bo.study.storage import study_user_attributes
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -161,7 +167,7 @@ class Questioner:
         usage = getattr(error, "usage", None)
         known = usage if isinstance(usage, Usage) else None
         save_failure(study, trial.number, reason, usage=known, n_finished=n_finished)
-        has_some = bool(self.cache.answers(study, fresh=True))
+        has_some = bool(self.cache.update(study, load_records(study)))
         if must_raise and not has_some:  # not given up: once the key is set, the next `optimize` asks again
             return ElicitationError(printable(redact(reason)), retryable=bool(getattr(error, "retryable", False)))
         self.cache.give_up(study)
@@ -176,17 +182,12 @@ def question_tokens(context: StudyContext) -> int:
 
 def _warn_of_misnamed_attributes(study: Study) -> None:
     """Say once that what the user has written about the problem goes nowhere."""
-    told = _told_attributes(study)
     for name, meant in misnamed_attributes(study_user_attributes(study)).items():
-        if name not in told:
-            told.add(name)
-            warn_of_elicitation(
-                f"The study's user attribute {name!r} is not read; {meant!r} is: did you mean that? "
-                f"The attributes are {', '.join((*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, 'n_trials'))}."
-            )
-
-
-_told_attributes: PerStudy[set[str]] = PerStudy(set)
+        warn_once_of_elicitation(
+            study,
+            f"The study's user attribute {name!r} is not read; {meant!r} is: did you mean that? "
+            f"The attributes are {', '.join((*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, 'n_trials'))}.",
+        )
 
 
 def _announce(answer: Elicitation, space: SearchSpace) -> None:

@@ -144,7 +144,7 @@ class RegionPrior:
         """
         if self.copula is None:
             return float(sum(marginal.max_log_prob for marginal in self.marginals.values()))
-        return float(self.log_prob(self._probes).max())
+        return self._peak[1]
 
     @cached_property
     def best(self) -> dict[str, float]:
@@ -153,21 +153,30 @@ class RegionPrior:
         The marginals' modes, which are the best guesses of an answer, unless correlations make them implausible
         together: if one of the points that `max_log_prob` looks at is better by more than `BEST_TOLERANCE`, that one.
         """
-        chosen = self._probes[0]
-        if self.copula is not None:
-            values = self.log_prob(self._probes)
-            top = int(values.argmax())
-            chosen = self._probes[top] if float(values[top] - values[0]) > BEST_TOLERANCE else chosen
+        chosen = self._modes if self.copula is None else self._peak[0]
         return {name: float(chosen[self.space.index(name)]) for name in self.marginals}
 
+    @cached_property
+    def _peak(self) -> tuple[Tensor, float]:
+        """Of a region with a copula: its best point, `d`, and the largest log density among the probes."""
+        probes = self._probes()
+        values = self.log_prob(probes)
+        top = int(values.argmax())
+        best = probes[top] if float(values[top] - values[0]) > BEST_TOLERANCE else probes[0]
+        return best.clone(), float(values[top])  # a copy: a row would keep all probes in memory
+
     @property
-    def _probes(self) -> Tensor:
-        """The marginals' modes; below, with a copula, the modes but for probes of the coupled columns, `n x d`."""
+    def _modes(self) -> Tensor:
+        """The marginals' modes, at the centre where there is none, `d`."""
         modes = centre(self.space)
         for name, marginal in self.marginals.items():
             modes[self.space.index(name)] = marginal.mode
-        if self.copula is None:
-            return modes.unsqueeze(0)
+        return modes
+
+    def _probes(self) -> Tensor:
+        """The marginals' modes; below, the modes but for probes of the coupled columns, `n x d`."""
+        assert self.copula is not None
+        modes = self._modes
         # A fixed seed: the best point is a property of the region, not a random draw.
         V = sobol_variates(_N_PROBES, len(self.coupled), torch.Generator().manual_seed(0))
         # Where marginals do not vanish at the ends of their range the density is largest in a corner.

@@ -102,5 +102,4 @@ def uniform_points(space: SearchSpace, V: Tensor) -> Tensor:
 
 def centre(space: SearchSpace) -> Tensor:
     """The legal point at the centre of the numeric columns and the first choice of the categorical ones, `d`."""
-    raw = np.array([0.0 if column.kind == "categorical" else 0.5 for column in space.columns])
-    return torch.from_numpy(space.snap(raw))
+    return torch.from_numpy(space.snap(space.neutral_point))

@@ -157,7 +157,9 @@ def _failures(study: optuna.Study, attributes: Mapping[str, Any]) -> tuple[Failu
         try:
             records.append(_FAILURE.validate_json(text))
         except ValidationError:
-            _warn_once(study, "A note about an unanswered question, kept in the study, cannot be read and is ignored.")
+            warn_once_of_elicitation(
+                study, "A note about an unanswered question, kept in the study, cannot be read and is ignored."
+            )
     return tuple(sorted(records, key=lambda record: (record.trial_number, record.created_at, record.reason)))
 
 
@@ -171,7 +173,7 @@ def _elicitation(study: optuna.Study, text: str, space: SearchSpace | None) -> E
             return elicitation
         answer, repairs = validate_answer(elicitation.answer, space)
     except (PersistenceError, AnswerError) as error:
-        _warn_once(study, f"An answer kept in the study cannot be used and is ignored: {error}")
+        warn_once_of_elicitation(study, f"An answer kept in the study cannot be used and is ignored: {error}")
         return None
     # What was repaired when the answer was stored is in `repairs` already.
     new = tuple(sentence for sentence in repairs if sentence not in elicitation.repairs)
@@ -220,7 +222,7 @@ def _texts(study: optuna.Study, attributes: Mapping[str, Any], kind: str) -> Ite
             if _digest(text) == digest:
                 yield text
             else:
-                _warn_once(study, "A record kept in the study is damaged and is ignored.")
+                warn_once_of_elicitation(study, "A record kept in the study is damaged and is ignored.")
 
 
 def _place(study: optuna.Study, key: str, kind: str) -> tuple[str, int, int] | None:
@@ -230,7 +232,7 @@ def _place(study: optuna.Study, key: str, kind: str) -> tuple[str, int, int] | N
         return None
     parts = key.removeprefix(start).split(":")
     if parts[0] != str(FORMAT_VERSION):
-        _warn_once(
+        warn_once_of_elicitation(
             study,
             f"A record in the study has format version {parts[0]!r}, this package reads {FORMAT_VERSION}; it is "
             "ignored. Use the version of llm_prior_bo that wrote it.",
@@ -251,7 +253,8 @@ _said: PerStudy[set[str]] = PerStudy(set)
 """What was said about which study: records are read again and again, and stay as they are."""
 
 
-def _warn_once(study: optuna.Study, message: str) -> None:
+def warn_once_of_elicitation(study: optuna.Study, message: str) -> None:
+    """Give an `ElicitationWarning`, unless this process has given it of this study before."""
     said = _said(study)
     if message not in said:
         said.add(message)

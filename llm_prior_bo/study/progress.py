@@ -108,13 +108,14 @@ def n_evidence(study: Study, *, since: int = 0) -> int:
     return sum(trial.number >= since and started_here(study, trial) for trial in finished)
 
 
-def age_of_answers(study: Study, asked_at: Sequence[int]) -> int:
+def age_of_answers(study: Study, asked_at: Sequence[int], *, n: int) -> int:
     """Finished trials of this study's own that the answers have seen pass; those since a later answer count double.
 
     Args:
         study: The study.
         asked_at: Numbers of the trials for which the answers were asked, oldest first, at least one.
+        n: All finished trials of this study's own, as `n_evidence` counts them.
     """
     if len(asked_at) == 1:
-        return n_evidence(study)
+        return n
     return max(LATER_ANSWERS_AGE * n_evidence(study, since=asked_at[-1]), 1)

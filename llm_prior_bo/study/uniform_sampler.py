@@ -28,12 +28,12 @@ class PerTrialRandomSampler(RandomSampler):
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(seed=seed)
-        self._entropy = _entropy(seed)
+        self._entropy = entropy_of(seed)
 
     def reseed_rng(self) -> None:
         """Draw a new seed."""
         super().reseed_rng()
-        self._entropy = _entropy(None)
+        self._entropy = entropy_of(None)
 
     def sample_independent(
         self,
@@ -50,5 +50,6 @@ class PerTrialRandomSampler(RandomSampler):
         return column.decode(rng.random())
 
 
-def _entropy(seed: int | None) -> int:
+def entropy_of(seed: int | None) -> int:
+    """A number that a seed stands for, below 2^32; a random one for `None`."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
