@@ -128,8 +128,12 @@ def write_prompts(data: Path, names: Sequence[str], out: Path) -> None:
 
 
 def _as_text(messages: Messages, fingerprint: str) -> str:
-    parts = [f"=== {message['role']} ===\n{message['content']}\n" for message in messages]
-    return "".join([f"=== prompt version {PROMPT_VERSION}, search space {fingerprint} ===\n", *parts])
+    return f"=== prompt version {PROMPT_VERSION}, search space {fingerprint} ===\n{messages_text(messages)}"
+
+
+def messages_text(messages: Messages) -> str:
+    """A prompt as it is written to a file."""
+    return "".join(f"=== {message['role']} ===\n{message['content']}\n" for message in messages)
 
 
 def _from_text(text: str) -> tuple[Messages, str, str]:

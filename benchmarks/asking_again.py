@@ -13,14 +13,13 @@ replies: the first 15 trials are the same, since seed and answer are. A question
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 
-from benchmarks.answer_ablation import BUDGET, TASKS, context_of
+from benchmarks.answer_ablation import BUDGET, TASKS, context_of, messages_text
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
 from benchmarks.harness.report import markdown_table
@@ -28,6 +27,7 @@ from benchmarks.harness.runner import Record, Task, finished, read_records, run_
 from benchmarks.harness.summary import Comparison
 from llm_prior_bo import Elicitation, FixedElicitor, LLMElicitor, LLMPriorSampler, RefreshPolicy, StudyContext
 from llm_prior_bo.elicitation import FunctionClient, render_prompt
+from llm_prior_bo.elicitation.replay import read_exchanges
 
 AGAIN = RefreshPolicy(every=15, lost_trust=None, stagnation=None, max_elicitations=2)
 METHODS = {"asked once": None, "asked again": AGAIN}
@@ -57,9 +57,8 @@ class TwoAnswers:
             QuestionError: If there is no reply, or it was to another question.
         """
         if context.insights is None:
-            text = json.loads(self._first.read_text(encoding="utf-8"))[0]["completions"][0]
-            return FixedElicitor(text).elicit(context)
-        question = "".join(f"=== {message['role']} ===\n{message['content']}\n" for message in render_prompt(context))
+            return FixedElicitor(read_exchanges(self._first)[0].completions[0]).elicit(context)
+        question = messages_text(render_prompt(context))
         prompt, reply = self._later.with_suffix(".prompt.txt"), self._later.with_suffix(".answer.txt")
         if not reply.exists():
             prompt.write_text(question, encoding="utf-8")

@@ -48,7 +48,7 @@ Call = Callable[[], object]
 
 
 def coupled_prior(space: SearchSpace) -> OptimumPrior:
-    """A belief about all numeric parameters, the first two of which are correlated."""
+    """A belief about all numeric parameters, the last two of which are correlated."""
     numeric = [column for column in space.columns if column.kind != "categorical"]
     rows = {column.name: tuple(float(column.from_unit(u)) for u in (0.35, 0.2, 0.6)) for column in numeric}
     answer = PriorAnswer.by_hand(numeric=rows)

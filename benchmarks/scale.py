@@ -33,7 +33,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from benchmarks.harness.arguments import new_parser
 from benchmarks.harness.report import markdown_head, markdown_row
-from benchmarks.speed import distributions, history, objective, samplers, suggestion_seconds
+from benchmarks.speed import distributions, history, objective, samplers, suggestion_seconds, timed_suggestion
 from llm_prior_bo import SearchSpace, UniformPrior
 
 STORAGES = ("memory", "sqlite")
@@ -116,10 +116,7 @@ def measure(n: int, kind: str, asks: int) -> Row:
         rng = np.random.default_rng(1)
         seconds, memory = [], [memory_mb()]
         for _ in range(1 + asks):
-            started = time.process_time()
-            trial = study.ask(space.distributions)
-            seconds.append(time.process_time() - started)
-            study.tell(trial, objective(trial.params, space, rng))
+            seconds.append(timed_suggestion(study, space, rng))
             memory.append(memory_mb())
     return Row(seconds[0], reading, float(np.median(seconds[1:])), memory[1] - memory[0], memory[-1] - memory[0])
 
@@ -153,12 +150,8 @@ def seconds_with_pending(p: int, name: str, *, n: int = 100, asks: int = 3) -> f
     for point in UniformPrior(space).sample(p, generator=torch.Generator().manual_seed(1)):
         study.enqueue_trial(space.decode(point))  # so that nothing is suggested for it
         study.ask(space.distributions)
-    seconds, rng = [], np.random.default_rng(1)
-    for _ in range(1 + asks):
-        started = time.process_time()
-        trial = study.ask(space.distributions)
-        seconds.append(time.process_time() - started)
-        study.tell(trial, objective(trial.params, space, rng))
+    rng = np.random.default_rng(1)
+    seconds = [timed_suggestion(study, space, rng) for _ in range(1 + asks)]
     return float(np.median(seconds[1:]))
 
 

@@ -137,10 +137,16 @@ def suggestion_seconds(kind: str, d: int, n: int, *, names: Sequence[str], asks:
     seconds: dict[str, list[float]] = {name: [] for name in studies}
     for _ in range(1 + asks):
         for name, study in studies.items():
-            started = time.process_time()
-            trial = study.ask(space.distributions)
-            seconds[name].append(time.process_time() - started)
-            study.tell(trial, objective(trial.params, space, rng))
+            seconds[name].append(timed_suggestion(study, space, rng))
+    return seconds
+
+
+def timed_suggestion(study: optuna.Study, space: SearchSpace, rng: np.random.Generator) -> float:
+    """Processor time of one suggestion, in seconds; its value is told after that."""
+    started = time.process_time()
+    trial = study.ask(space.distributions)
+    seconds = time.process_time() - started
+    study.tell(trial, objective(trial.params, space, rng))
     return seconds
 
 
