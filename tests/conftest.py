@@ -22,6 +22,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend
 
 import llm_prior_bo
+from tests.elicitation.fake_server import FakeServer, serving
 
 # Two threads are slower than one as soon as anything else runs on the machine.
 torch.set_num_threads(1)
@@ -60,3 +61,10 @@ def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ope
     yield open_one
     for storage in opened:
         storage.engine.dispose()
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A model on this machine, which answers as a test tells it."""
+    with serving() as fake:
+        yield fake

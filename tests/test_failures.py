@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer, SearchSpace
 from llm_prior_bo.errors import ElicitationWarning, LLMPriorWarning, RepairedAnswerWarning
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
-from tests.elicitation.fake_server import FakeServer, serving
+from tests.elicitation.fake_server import FakeServer
 
 SPACE = SearchSpace(
     {"lr": FloatDistribution(1e-4, 1.0, log=True), "act": CategoricalDistribution(["relu", "tanh", None])}
@@ -31,12 +31,6 @@ ANSWER = PriorAnswer.by_hand(
 MODE = {"lr": pytest.approx(0.01), "act": "tanh"}
 KEY = "sk-abcdef1234567890"
 NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 def objective(trial: optuna.Trial) -> float:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.elicitation.fake_server import FakeServer, serving
+from tests.elicitation.fake_server import FakeServer
 from tests.faults import FAULTS, N_TRIALS, Fault, run
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 def _cases() -> list[object]:

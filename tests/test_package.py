@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import llm_prior_bo
-
-ROOT = Path(__file__).parents[1]
+from tests.scripts import ROOT, run_python
 
 PUBLIC_NAMES = {
     "BoundedLossDecay",
@@ -37,13 +36,6 @@ PUBLIC_NAMES = {
     "build_prior",
     "prior_weighted",
 }
-
-
-def run_python(code: str) -> str:
-    """What a new interpreter prints for `code`, run from the project's root."""
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 class TestPublicNames:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, build_prior
+from tests.scripts import run_python
 
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b"])}
@@ -35,8 +34,7 @@ def trials_of(path: Path, *parts: int) -> list[tuple[object, ...]]:
     """Parameters and values of a study that was run in so many parts, each in a process of its own."""
     url = f"sqlite:///{path}"
     for n_trials in parts:
-        code = f"from tests.test_resume import run; run({url!r}, {n_trials})"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+        run_python(f"from tests.test_resume import run; run({url!r}, {n_trials})")
     return [(trial.params, trial.value) for trial in optuna.load_study(study_name="s", storage=url).trials]
 
 

@@ -7,9 +7,6 @@ import inspect
 import json
 import pickle
 import random
-import subprocess
-import sys
-import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,8 +57,8 @@ from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust
 from llm_prior_bo.study.answer_records import save_elicitation
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import Suggestion, is_own
-
-ROOT = Path(__file__).parents[1]
+from tests.scripts import run_python
+from tests.trials import start
 
 EVERY_KIND: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1, 1),
@@ -307,17 +304,7 @@ class TestReproducible:
                            n_trials=7)
             print(json.dumps([(t.params, t.value) for t in study.trials]))
         """
-        runs = [
-            subprocess.run(
-                [sys.executable, "-c", textwrap.dedent(script), str(path)],
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                cwd=ROOT,
-            ).stdout
-            for _ in range(2)
-        ]
+        runs = [run_python(script, str(path)) for _ in range(2)]
         assert len(json.loads(runs[0])) == 7
         assert runs[0] == runs[1]
 
@@ -341,7 +328,7 @@ class TestReproducible:
     def test_reseeded_samplers_part(self) -> None:
         study = run(by_hand(), 4)
         assert isinstance(study.sampler, LLMPriorSampler)
-        trial = study._storage.get_trial(study._storage.create_new_trial(study._study_id))
+        trial = start(study)
         space = study.sampler.infer_relative_search_space(study, trial)
         seeds = set()
         for _ in range(3):
@@ -353,7 +340,7 @@ class TestReproducible:
     def test_workers_do_not_draw_alike(self) -> None:
         """Two workers with one seed: the same trial number never occurs twice, and the seed depends on it."""
         sampler, study = by_hand(), optuna.create_study()
-        trials = [study._storage.get_trial(study._storage.create_new_trial(study._study_id)) for _ in range(2)]
+        trials = [start(study) for _ in range(2)]
         assert sampler._seed(trials[0], "x") != sampler._seed(trials[1], "x")
         assert sampler._seed(trials[0], "x") != sampler._seed(trials[0], "y")
 
@@ -792,10 +779,7 @@ class TestDefaults:
             LLMPriorSampler("gpt-4o", search_space={"x": FloatDistribution(0, 1)})
             print("litellm" in sys.modules)
         """
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True, cwd=ROOT
-        )
-        assert done.stdout.strip() == "False"
+        assert run_python(script).strip() == "False"
 
 
 class TestBadInput:

@@ -7,13 +7,8 @@ other processes whatever their hash seed, threads, and that nothing depends on t
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -32,11 +27,12 @@ from llm_prior_bo import (
     UniformPrior,
     build_prior,
 )
+from tests.scripts import run_python
 from tests.storages import IN_MEMORY, OTHER_MODES, quiet_supplier, studies_without_a_storage_in
+from tests.trials import start
 
 pytestmark = quiet_supplier
 
-ROOT = Path(__file__).parents[1]
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 9), "c": CategoricalDistribution(["a", "b", "c"])}
 )
@@ -131,7 +127,7 @@ def test_reseeding_reaches_the_independent_sampler_and_parts_copies() -> None:
     for one in (sampler, twin):
         one.reseed_rng()
     assert (independent.n_calls, twin._independent_sampler.n_calls) == (1, 1)
-    trial = study._storage.get_trial(study._storage.create_new_trial(study._study_id))
+    trial = start(study)
     assert sampler._seed(trial, "acquisition") != twin._seed(trial, "acquisition")
 
 
@@ -213,17 +209,6 @@ SCRIPT = """
 
 def test_other_processes_whatever_their_hash_seed() -> None:
     """The order of Python's sets differs between processes; that of a found space must not."""
-    found = []
-    for hash_seed in ("1", "42"):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(SCRIPT)],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        )
-        found.append(json.loads(done.stdout))
+    found = [json.loads(run_python(SCRIPT, PYTHONHASHSEED=hash_seed)) for hash_seed in ("1", "42")]
     assert len(found[0]) == 7
     assert found[0] == found[1]

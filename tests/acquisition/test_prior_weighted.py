@@ -385,7 +385,7 @@ SPACE = SearchSpace({name: FloatDistribution(0.0, 1.0) for name in ("a", "b", "c
 
 
 def mixture() -> MixturePrior:
-    """ElicitedPrior about the first two parameters, none about the third."""
+    """A belief about the first two parameters, none about the third."""
     marginals = {
         name: SplitNormalMarginal.from_interval(SPACE.column(name), best=0.8, low=0.7, high=0.85, coverage=0.5)
         for name in ("a", "b")

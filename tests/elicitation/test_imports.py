@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.scripts import run_python
 
 # The package itself imports torch for its densities; a bare package object shows what this part needs alone.
 SCRIPT = """
@@ -19,5 +18,4 @@ def test_importing_needs_neither_litellm_nor_torch() -> None:
     import llm_prior_bo.elicitation
 
     folder = llm_prior_bo.elicitation.__path__[0].removesuffix("/elicitation")
-    result = subprocess.run([sys.executable, "-c", SCRIPT, folder], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert run_python(SCRIPT, folder).strip() == "[]"

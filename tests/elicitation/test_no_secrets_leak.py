@@ -22,7 +22,7 @@ from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer
 from llm_prior_bo.elicitation import LiteLLMClient, RecordingElicitor, StudyContext, portable_schema
 from llm_prior_bo.elicitation.llm.secrets import secrets_in
 from llm_prior_bo.errors import ElicitationError
-from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
+from tests.elicitation.fake_server import FakeServer, Reply, completion
 
 # In no known form of a key, so that no pattern finds them.
 KEYS = {
@@ -35,12 +35,6 @@ KEYS = {
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.5, 0.25, 0.75)}).model_dump()
 ECHO = " ".join([*KEYS.values(), "Bearer " + KEYS["header"]])
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 @pytest.fixture(autouse=True)

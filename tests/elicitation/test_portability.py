@@ -6,14 +6,13 @@ The bodies are captured on this machine; LiteLLM builds them as it would for the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from llm_prior_bo.elicitation import CompletionError, LiteLLMClient, LLMElicitor, StudyContext, portable_schema
-from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
+from tests.elicitation.fake_server import FakeServer, Reply, completion
 
 MESSAGES = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where?"})
 SCHEMA = portable_schema()
@@ -99,12 +98,6 @@ PROVIDERS = [
 ]
 
 each_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.model)
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 def client(provider: Provider, server: FakeServer, **options: Any) -> LiteLLMClient:

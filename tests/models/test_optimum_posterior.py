@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +31,7 @@ from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.models import optimum_posterior as module
 from llm_prior_bo.models.optimum_posterior import OptimumPosterior, optimum_posterior
 from tests.gps import gp, matern
+from tests.randomness import random_state_stays
 
 DOUBLE = torch.float64
 X = torch.tensor([[0.05], [0.3], [0.55], [0.9]], dtype=DOUBLE)
@@ -409,14 +409,11 @@ class TestAnyModel:
 class TestRandomness:
     @pytest.mark.parametrize("kind", [SingleTaskGP, Plain])
     def test_is_an_argument(self, kind: type[SingleTaskGP]) -> None:
-        states = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
-        results = [where(gp(X, Y, kind=kind), seed=seed) for seed in (1, 1, 2)]
-        assert torch.equal(results[0].probabilities, results[1].probabilities)
-        assert torch.equal(results[0].reference, results[1].reference)
-        assert not torch.equal(results[0].probabilities, results[2].probabilities)
-        after = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
-        assert torch.equal(states[0], after[0])
-        assert states[1:] == after[1:]
+        with random_state_stays():
+            results = [where(gp(X, Y, kind=kind), seed=seed) for seed in (1, 1, 2)]
+            assert torch.equal(results[0].probabilities, results[1].probabilities)
+            assert torch.equal(results[0].reference, results[1].reference)
+            assert not torch.equal(results[0].probabilities, results[2].probabilities)
 
     def test_the_generator_moves_on(self) -> None:
         generator = seeded()

@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from llm_prior_bo import (
     Elicitation,
@@ -37,6 +37,7 @@ from llm_prior_bo.study.answer_records import load_elicitations, load_failures
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import ASKING_KEY, Suggestion, mark_asking, mark_started, read_suggestion
 from tests.conftest import Open
+from tests.trials import start
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
 WRONG = PriorAnswer.by_hand(numeric={"x": (0.9, 0.85, 0.95)})
@@ -239,12 +240,9 @@ class TestByWhom:
         study.optimize(objective, n_trials=6)
         return study
 
-    def start(self, study: optuna.Study) -> FrozenTrial:
-        return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
-
     def test_the_first_that_starts_and_nobody_waits(self, open_storage: Open) -> None:
         study = self.study(open_storage())
-        trials = [self.start(study) for _ in range(4)]
+        trials = [start(study) for _ in range(4)]
         answered = threading.Event()
         slow = Changing([RIGHT], may_answer=answered)
         source = ElicitedPriorSource.of(slow, refresh=EVERY_6)
@@ -266,7 +264,7 @@ class TestByWhom:
     def test_not_while_the_worker_of_a_later_trial_asks(self) -> None:
         """A trial that was enqueued starts late and has a low number."""
         study = self.study()
-        early, late = self.start(study), self.start(study)
+        early, late = start(study), start(study)
         study._storage.set_trial_system_attr(late._trial_id, ASKING_KEY, True)
         elicitor = Changing([RIGHT])
         ElicitedPriorSource.of(elicitor, refresh=EVERY_6).prepare(study, early, SPACE)
@@ -277,23 +275,23 @@ class TestByWhom:
 
     def test_a_dead_worker_is_replaced_after_a_while(self) -> None:
         study = self.study()
-        mark_asking(study, self.start(study))  # and never does anything else
+        mark_asking(study, start(study))  # and never does anything else
         elicitor = Changing([RIGHT])
-        trial = self.start(study)
+        trial = start(study)
         ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=60.0).prepare(study, trial, SPACE)
         assert elicitor.asked == []
         mark_started(study, trial)
-        ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=0.0).prepare(study, self.start(study), SPACE)
+        ElicitedPriorSource.of(elicitor, refresh=EVERY_6, patience=0.0).prepare(study, start(study), SPACE)
         assert len(elicitor.asked) == 1
 
     def test_the_others_see_the_answer(self, open_storage: Open) -> None:
         study = self.study(open_storage())
         watching = ElicitedPriorSource.of(Changing([RIGHT]), refresh=EVERY_6)
         assert len(watching.elicited_priors(study, SPACE)) == 1
-        trial = self.start(study)
+        trial = start(study)
         ElicitedPriorSource.of(Changing([RIGHT]), refresh=EVERY_6).prepare(study, trial, SPACE)
         mark_started(study, trial)
-        watching.prepare(study, self.start(study), SPACE)
+        watching.prepare(study, start(study), SPACE)
         assert len(watching.elicited_priors(study, SPACE)) == 2
 
     def test_threads_ask_once_per_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,11 @@ from llm_prior_bo.study import election
 from llm_prior_bo.study.answer_records import load_elicitations, load_failures, save_elicitation, save_failure
 from llm_prior_bo.study.trial_records import mark_arrived, mark_started, read_suggestion
 from tests.conftest import Open
+from tests.scripts import ROOT, run_python
+from tests.trials import start
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)}, categorical={"c": {"b": 0.9, "a": 0.1}})
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -101,10 +102,6 @@ def study_in(storage: BaseStorage | None = None, **options: Any) -> optuna.Study
     return optuna.create_study(storage=storage, study_name="s", load_if_exists=True, **options)
 
 
-def start(study: optuna.Study) -> FrozenTrial:
-    return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
-
-
 def asking(study: optuna.Study) -> FrozenTrial:
     """A trial whose worker uses this sampler, and may be the one that asks."""
     trial = start(study)
@@ -146,18 +143,6 @@ def in_a_thread(action: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=action, daemon=True)
     thread.start()
     return thread
-
-
-def python(script: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
-    return done.stdout
 
 
 class TestOnce:
@@ -207,7 +192,7 @@ class TestOnce:
             study.optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=2)
             print(len(sampler.get_statistics(study).elicitations), len(sampler.get_statistics(study).failures))
         """
-        assert python(script, url).split() == ["1", "0"]
+        assert run_python(script, url).split() == ["1", "0"]
         suggestion = read_suggestion(study.trials[2])
         assert suggestion is not None
         assert suggestion.log_prior != 0.0

@@ -31,7 +31,8 @@ from llm_prior_bo.optimization.prior_source import MIN_PATIENCE, ElicitedPriorSo
 from llm_prior_bo.study import election
 from llm_prior_bo.study.answer_records import load_failures, save_failure
 from llm_prior_bo.study.trial_records import mark_arrived
-from tests.elicitation.fake_server import FakeServer, serving
+from tests.elicitation.fake_server import FakeServer
+from tests.trials import start
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)})
@@ -57,12 +58,6 @@ def lines() -> Iterator[list[str]]:
     yield handler.texts
     logger.setLevel(level)
     logger.removeHandler(handler)
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -274,12 +269,12 @@ class TestOnFailure:
         """Another worker's failure is recorded while this one waits: it does as its own setting says."""
         study = optuna.create_study()
 
-        def start() -> Any:
-            trial = study._storage.get_trial(study._storage.create_new_trial(study._study_id))
+        def arrived() -> Any:
+            trial = start(study)
             mark_arrived(study, trial)
             return trial
 
-        other, trial = start(), start()
+        other, trial = arrived(), arrived()
         source = ElicitedPriorSource.of(Own(settings=ElicitationSettings(on_failure=on_failure)))
         space = LLMPriorSampler(elicitor=FixedElicitor(ANSWER), search_space=SPACE)._search_space
         looks = iter(range(100))

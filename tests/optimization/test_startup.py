@@ -12,6 +12,7 @@ from scipy import stats
 from llm_prior_bo import MixturePrior, PriorAnswer, SearchSpace, UniformPrior, build_prior, pool_priors
 from llm_prior_bo.optimization.startup import startup_point, startup_slot
 from llm_prior_bo.study.trial_records import Suggestion, mark_started, publish_suggestion
+from tests.trials import start
 
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 1), "k": IntDistribution(1, 8), "c": CategoricalDistribution(["a", "b"])}
@@ -32,7 +33,7 @@ class Workers:
         self.study = optuna.create_study()
 
     def start(self) -> FrozenTrial:
-        trial = self.study._storage.get_trial(self.study._storage.create_new_trial(self.study._study_id))
+        trial = start(self.study)
         mark_started(self.study, trial)
         return trial
 

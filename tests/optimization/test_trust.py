@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import pickle
-import random
 import warnings
 from dataclasses import FrozenInstanceError, dataclass, field, replace
 from typing import Any
@@ -31,6 +30,7 @@ from llm_prior_bo.priors import MixturePrior, OptimumPrior, TemperedMixture, Uni
 from llm_prior_bo.space import SearchSpace
 from tests.gps import gp, matern
 from tests.priors.cases import MIXED, PLANE, UNIT, mixed, random_priors, region, seeded, single
+from tests.randomness import random_state_stays
 
 DOUBLE = torch.float64
 OPTIMUM = (0.7, 0.3)
@@ -603,15 +603,12 @@ class TestGate:
             assert distances.max() < 0.6
 
     def test_randomness_is_an_argument(self) -> None:
-        states = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
-        X = everywhere(5)
-        model, prior = gp(X, standardized(bowl(X)), noise=0.1), around((0.5, 0.5))
-        first, second, other = (GATE.reweight_model(prior, model, seed=seed) for seed in (1, 1, 2))
-        assert first.details() == second.details()
-        assert first.details() != other.details()
-        after = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
-        assert torch.equal(states[0], after[0])
-        assert states[1:] == after[1:]
+        with random_state_stays():
+            X = everywhere(5)
+            model, prior = gp(X, standardized(bowl(X)), noise=0.1), around((0.5, 0.5))
+            first, second, other = (GATE.reweight_model(prior, model, seed=seed) for seed in (1, 1, 2))
+            assert first.details() == second.details()
+            assert first.details() != other.details()
 
     def test_weighs_what_it_is_shown_of_a_study(self) -> None:
         X = everywhere(25)

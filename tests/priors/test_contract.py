@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-import random
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.space import SearchSpace
 from tests.priors.cases import CASES, integral, quadrature, quadrature_axes, random_priors, seeded, space_of
+from tests.randomness import random_state_stays
 
 
 @pytest.fixture(params=CASES)
@@ -175,17 +175,14 @@ class TestDraws:
 
     @pytest.mark.parametrize("method", ["sample", "stratified_sample"])
     def test_randomness_is_an_argument(self, prior: OptimumPrior, method: str) -> None:
-        states = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
-        draw = getattr(prior, method)
-        assert torch.equal(draw(9, generator=seeded(3)), draw(9, generator=seeded(3)))
-        first, second = draw(200), draw(200)
-        if space_of(prior).continuous_dims:
-            assert not torch.equal(first, second)
-        assert torch.isfinite(prior.log_prob(prior.mode()))
-        assert prior.log_range >= 0.0
-        after = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
-        assert torch.equal(states[0], after[0])
-        assert states[1:] == after[1:]
+        with random_state_stays():
+            draw = getattr(prior, method)
+            assert torch.equal(draw(9, generator=seeded(3)), draw(9, generator=seeded(3)))
+            first, second = draw(200), draw(200)
+            if space_of(prior).continuous_dims:
+                assert not torch.equal(first, second)
+            assert torch.isfinite(prior.log_prob(prior.mode()))
+            assert prior.log_range >= 0.0
 
     def test_draws_follow_the_density(self, prior: OptimumPrior) -> None:
         assert chi_square_p_value(prior, prior.sample(4000, generator=seeded(11))) > 1e-3

@@ -9,15 +9,13 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage
 
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer
 from llm_prior_bo.errors import SearchSpaceError, SearchSpaceWarning
 from llm_prior_bo.study.asked import MIN_TRIALS, NOT_SUGGESTED, SuggestedParams, suggested_value
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import Suggestion
-
-Open = Callable[[], BaseStorage]
+from tests.conftest import Open
 
 pytestmark = pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
 

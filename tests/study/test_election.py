@@ -21,6 +21,7 @@ from llm_prior_bo.study.election import Election
 from llm_prior_bo.study.process import this_process
 from llm_prior_bo.study.storage import set_trial_attribute
 from llm_prior_bo.study.trial_records import ARRIVED_KEY, ASKING_KEY, mark_arrived, mark_asking, mark_started
+from tests.trials import start
 
 LONG = 3600.0
 """Seconds of patience that no test can wait for."""
@@ -35,10 +36,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def study() -> optuna.Study:
     return optuna.create_study()
-
-
-def start(study: optuna.Study) -> FrozenTrial:
-    return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
 
 
 def arrived(study: optuna.Study, **changes: Any) -> FrozenTrial:

@@ -42,8 +42,8 @@ from llm_prior_bo.study.storage import (
     trial_constraints,
     trial_id,
 )
-
-Open = Callable[[], BaseStorage]
+from tests.conftest import Open
+from tests.trials import start
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -72,10 +72,6 @@ def again(open_storage: Open) -> Callable[[], optuna.Study]:
 
 
 Again = Callable[[], optuna.Study]
-
-
-def start(study: optuna.Study) -> FrozenTrial:
-    return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
 
 
 class TestPrivateNames:

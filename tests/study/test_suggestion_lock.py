@@ -16,7 +16,8 @@ from llm_prior_bo.study.process import this_process
 from llm_prior_bo.study.storage import reload_trial, set_trial_attribute
 from llm_prior_bo.study.suggestion_lock import suggestion_lock
 from llm_prior_bo.study.trial_records import CHOOSING_KEY
-from tests.study.test_election import ended_process, start
+from tests.study.test_election import ended_process
+from tests.trials import start
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from llm_prior_bo.study.encoding_cache import encode_trial
 from llm_prior_bo.study.training_data import training_data_of
 from llm_prior_bo.study.trial_records import SUGGESTION_KEY, Suggestion, publish_suggestion
 from tests.strategies import legal_values, spaces
+from tests.trials import start
 
 SPACE = SearchSpace(
     {"x": FloatDistribution(0, 10), "k": IntDistribution(1, 4), "c": CategoricalDistribution(["a", "b", None])}
@@ -45,10 +46,6 @@ def study_with(*trials: FrozenTrial, directions: Sequence[Direction] = ("minimiz
     study = optuna.create_study(directions=directions)
     study.add_trials(trials)
     return study
-
-
-def running(study: optuna.Study) -> FrozenTrial:
-    return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
 
 
 class TestStates:
@@ -90,7 +87,7 @@ class TestStates:
 
     def test_published_parameters_of_running_trials(self) -> None:
         study = study_with()
-        other = running(study)
+        other = start(study)
         publish_suggestion(study, other, Suggestion(params=FULL, phase="model", n=0))
         assert training_data_of(study, SPACE).pending.tolist() == [FULL_POINT]
         # What the trial was really given goes before what was suggested: it may have been enqueued.
@@ -104,7 +101,7 @@ class TestStates:
 
     def test_the_trial_in_question_is_not_pending(self) -> None:
         study = study_with()
-        own, other = running(study), running(study)
+        own, other = start(study), start(study)
         for trial, k in ((own, 1), (other, 4)):
             publish_suggestion(study, trial, Suggestion(params={**FULL, "k": k}, phase="model", n=0))
         assert training_data_of(study, SPACE, trial=own).pending.tolist() == [[0.25, 0.875, 1.0]]
@@ -113,7 +110,7 @@ class TestStates:
     def test_waiting_and_running_trials_without_parameters_are_ignored(self) -> None:
         study = study_with()
         study.enqueue_trial(FULL)
-        running(study)
+        start(study)
         assert len(training_data_of(study, SPACE).pending) == 0
 
 
@@ -128,7 +125,7 @@ class TestNumbers:
             trial_of(FULL, state=TrialState.PRUNED),
             trial_of({**FULL, "k": 1}, 3.0),
         )
-        running(study)
+        start(study)
         data = training_data_of(study, SPACE)
         assert data.numbers == (0, 2, 4)
         assert [study.trials[number].params["k"] for number in data.numbers] == [2, 4, 1]
@@ -176,7 +173,7 @@ class TestParameters:
     @pytest.mark.parametrize("value", [math.nan, math.inf, "a", None, [1], {"a": 1}, True, 10**400])
     def test_nonsense_that_was_published_is_left_out(self, value: object) -> None:
         study = study_with()
-        trial = running(study)
+        trial = start(study)
         publish_suggestion(study, trial, Suggestion(params={"x": value, "c": "a"}, phase="model", n=0))
         assert len(training_data_of(study, SPACE).pending) == 0
 

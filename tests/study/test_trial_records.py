@@ -41,6 +41,7 @@ from llm_prior_bo.study.trial_records import (
     read_suggestion,
 )
 from tests.conftest import Open
+from tests.trials import start
 
 SUGGESTION = Suggestion(
     params={"lr": 1e-3, "layers": 2, "act": "relu", "decay": None, "bias": True},
@@ -52,10 +53,6 @@ SUGGESTION = Suggestion(
     loss_bound=4.25,
     details={"trust": 0.75, "region_weights": [0.5, 0.25], "bayes_factors": [1.5, 1e-6]},
 )
-
-
-def start(study: optuna.Study) -> FrozenTrial:
-    return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
 
 
 def again(study: optuna.Study, trial: FrozenTrial) -> FrozenTrial:

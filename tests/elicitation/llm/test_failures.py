@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from llm_prior_bo.elicitation import CompletionError, LiteLLMClient, LLMElicitor, StudyContext, portable_schema
 from llm_prior_bo.errors import ElicitationWarning
-from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
+from tests.elicitation.fake_server import FakeServer, Reply, completion
 
 MESSAGES = ({"role": "system", "content": "You advise."}, {"role": "user", "content": "Where?"})
 SCHEMA = portable_schema()
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 def client(server: FakeServer, **options: Any) -> LiteLLMClient:

@@ -6,7 +6,6 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,12 +18,6 @@ from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
 MESSAGES = ({"role": "user", "content": "Where?"},)
 MODELS = ["openai/anything", "anthropic/anything", "ollama_chat/anything", "groq/anything", "mistral/anything"]
 BODY = completion("text")
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
 
 
 def ask(server: FakeServer, model: str = "openai/anything", **options: Any) -> Any:

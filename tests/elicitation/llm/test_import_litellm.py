@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_prior_bo.elicitation import Completion, LLMElicitor, Messages, StudyContext
-
-ROOT = Path(__file__).parents[3]
-
-
-def python(script: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    return json.loads(done.stdout)
+from tests.scripts import run_python
 
 
 def test_the_process_stays_as_it_was() -> None:
-    same = python("""
+    printed = run_python("""
         import json, logging, os, random, sys, threading, warnings
         for name in [name for name in os.environ if name.startswith("LITELLM_")]:
             del os.environ[name]
@@ -60,12 +48,13 @@ def test_the_process_stays_as_it_was() -> None:
         after = state()
         print(json.dumps({name: before[name] == after[name] for name in before if name != "threads"}))
     """)
+    same = json.loads(printed)
     assert same == dict.fromkeys(same, True)
     assert len(same) == 8
 
 
 def test_several_threads_import_it_once_and_leave_no_variable() -> None:
-    left = python("""
+    printed = run_python("""
         import json, os, threading
         for name in [name for name in os.environ if name.startswith("LITELLM_")]:
             del os.environ[name]
@@ -74,7 +63,7 @@ def test_several_threads_import_it_once_and_leave_no_variable() -> None:
         [thread.start() for thread in threads], [thread.join() for thread in threads]
         print(json.dumps([name for name in os.environ if name.startswith("LITELLM_")]))
     """)
-    assert left == []
+    assert json.loads(printed) == []
 
 
 class Slow:

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,19 +25,11 @@ from llm_prior_bo.elicitation import (
 )
 from llm_prior_bo.elicitation.llm.litellm_client import GRACE_SECONDS
 from llm_prior_bo.errors import ConfigurationError
-from tests.elicitation.fake_server import FakeServer as FakeServer
-from tests.elicitation.fake_server import Reply, completion, serving, wait_until
+from tests.elicitation.fake_server import FakeServer, Reply, completion, wait_until
 
 MESSAGES = ({"role": "user", "content": "Where?"},)
 SCHEMA = portable_schema()
 KEY = "sk-abcdef1234567890"
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving() as fake:
-        yield fake
-
 
 Client = Callable[..., LiteLLMClient]
 
