@@ -1,24 +1,20 @@
 """One answer or five, intervals read as how sure, named or blinded: what does each do to a study? Recorded answers.
 
-    python -m benchmarks.answer_ablation prompts --data FOLDER --out PROMPTS
-    python -m benchmarks.answer_ablation collect --prompts PROMPTS --model NAME --out ANSWERS
     python -m benchmarks.answer_ablation run --data FOLDER --answers ANSWERS --out ablation.jsonl --seeds 10
     python -m benchmarks.answer_ablation report ablation.jsonl
 
-FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates. `prompts` writes five
-wordings of the question for every task, and one without names. Whoever answers writes the reply, unedited, to
-`<task>.<index>.answer.txt` beside the prompt; `collect` makes recordings of them. Studies are run with the sampler's
-default settings. All studies of one call share one file, and the same command takes up an interrupted run again.
+FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates; ANSWERS holds answers
+to five wordings of the question for every task, and to one without names (`record_answers`). Studies are run with the
+sampler's default settings. All studies of one call share one file, and the same command takes up an interrupted run
+again.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +22,21 @@ import numpy as np
 import optuna
 
 from benchmarks.harness.arguments import add_run_options, new_parser
-from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task, run_trials
+from benchmarks.harness.hpo_tasks import Distributions, load_task, run_trials
+from benchmarks.harness.recordings import BLINDED, BUDGET, context_of, recorded_answers
 from benchmarks.harness.report import markdown_table
 from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
 from benchmarks.harness.summary import MeanDifference, Quartiles, paired_bootstrap
 from benchmarks.real_answers import METHODS
-from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, StudyContext, build_prior, pool_priors
-from llm_prior_bo.elicitation import PROMPT_VERSION, Exchange, Messages, prompt_hash, render_prompt, validate_answer
+from llm_prior_bo import LLMPriorSampler, PriorAnswer, StudyContext, build_prior, pool_priors
 from llm_prior_bo.elicitation.blinding import blind
-from llm_prior_bo.elicitation.replay import read_exchanges, write_exchanges
 
-N_ANSWERS = 5
-BUDGET = 50
 CHECKPOINTS = (5, 10, 20, 50)
 AREAS_FROM = (1, 6)
 UNIT_AT = 5
 """The unit of a task is the median gap that all its studies have left after so many trials."""
 
 TASKS = ("lcbench_126026", "rbv2_gbtree_1501", "xgb_concrete", "xgb_1494")
-DESCRIPTIONS = {
-    "xgb_1494": "XGBoost classifier (R xgboost; nrounds boosting rounds; gbtree/dart/gblinear booster) on the OpenML "
-    "data set 'qsar-biodeg' (1055 rows, 41 features, 2 classes); minimise cross-validated error.",
-}
-"""Of tasks that the collection does not describe."""
-
-BLINDED = "blinded"
 
 
 @dataclass(frozen=True)
@@ -96,85 +82,7 @@ Curves = dict[tuple[str, str, int], Any]
 """Task, variant, seed -> gap to the best value of the task so far, after every trial, in the task's unit."""
 
 
-# Questions and answers -----------------------------------------------------------------------------------------------
-
-
-def context_of(data: Path, name: str) -> StudyContext:
-    """The question about a task, before its first trial."""
-    problem = load_task(data, name)
-    description = problem.context or DESCRIPTIONS[name]
-    conditions = [
-        f"{row['name']} is active only if {row['condition'][0]} is {' or '.join(map(str, row['condition'][1]))}."
-        for row in problem.space()
-        if row.get("condition")
-    ]
-    return StudyContext(
-        distributions=distributions(problem),
-        problem_description=" ".join([description, *conditions]),
-        n_trials=BUDGET,
-    )
-
-
-def write_prompts(data: Path, names: Sequence[str], out: Path) -> None:
-    """Write the prompts of the tasks, one text file each."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        context = context_of(data, name)
-        contexts = {str(index): replace(context, answer_index=index) for index in range(N_ANSWERS)}
-        contexts[BLINDED] = blind(context)[0]
-        for label, one in contexts.items():
-            text = _as_text(render_prompt(one), one.space.fingerprint)
-            (out / f"{name}.{label}.prompt.txt").write_text(text, encoding="utf-8")
-
-
-def _as_text(messages: Messages, fingerprint: str) -> str:
-    return f"=== prompt version {PROMPT_VERSION}, search space {fingerprint} ===\n{messages_text(messages)}"
-
-
-def messages_text(messages: Messages) -> str:
-    """A prompt as it is written to a file."""
-    return "".join(f"=== {message['role']} ===\n{message['content']}\n" for message in messages)
-
-
-def _from_text(text: str) -> tuple[Messages, str, str]:
-    """Messages, version and fingerprint of a prompt's file."""
-    head, _, body = text.partition("\n")
-    header = re.fullmatch(r"=== prompt version (\S+), search space (\w+) ===", head)
-    if header is None:
-        raise ValueError(f"Expected a prompt written by this script, got {head!r}.")
-    _, *parts = re.split(r"^=== (system|user) ===\n", body, flags=re.MULTILINE)
-    messages = tuple(
-        {"role": role, "content": content.removesuffix("\n")}
-        for role, content in zip(parts[::2], parts[1::2], strict=True)
-    )
-    return messages, header[1], header[2]
-
-
-def collect(prompts: Path, names: Sequence[str], out: Path, *, model: str) -> None:
-    """Make recordings of the replies: five exchanges in `<task>.json`, one in `<task>.blinded.json`."""
-    for name in names:
-        exchanges = [_exchange(prompts / f"{name}.{index}", model) for index in range(N_ANSWERS)]
-        write_exchanges(out / f"{name}.json", exchanges)
-        write_exchanges(out / f"{name}.{BLINDED}.json", [_exchange(prompts / f"{name}.{BLINDED}", model)])
-
-
-def _exchange(stem: Path, model: str) -> Exchange:
-    messages, version, fingerprint = _from_text(stem.with_name(f"{stem.name}.prompt.txt").read_text(encoding="utf-8"))
-    answer = stem.with_name(f"{stem.name}.answer.txt")
-    return Exchange(
-        messages=messages,
-        completions=(answer.read_text(encoding="utf-8"),),
-        prompt_hash=prompt_hash(messages),
-        prompt_version=version,
-        space_fingerprint=fingerprint,
-        model=model,
-        recorded_at=datetime.fromtimestamp(answer.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-    )
-
-
-def recorded_answers(path: Path, space: SearchSpace) -> list[PriorAnswer]:
-    """The answers of a recording, in the order of their wordings."""
-    return [validate_answer(exchange.completions[0], space)[0] for exchange in read_exchanges(path)]
+# Answers -------------------------------------------------------------------------------------------------------------
 
 
 def answers_for(variant: Variant, folder: Path, name: str, context: StudyContext, seed: int) -> list[PriorAnswer]:
@@ -278,29 +186,18 @@ def _difference(
 
 
 def main() -> None:
-    """Write prompts, collect replies, run or report."""
+    """Run or report."""
     parser = new_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("prompts", "collect", "run"):
-        own = commands.add_parser(command)
-        if command != "run":
-            own.add_argument("--out", type=Path, required=True)
-        own.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
-        if command != "collect":
-            own.add_argument("--data", type=Path, required=True)
-    commands.choices["collect"].add_argument("--prompts", type=Path, required=True, help="prompts and replies")
-    commands.choices["collect"].add_argument("--model", required=True, help="who replied")
-    run = commands.choices["run"]
+    run = commands.add_parser("run")
+    run.add_argument("--data", type=Path, required=True)
+    run.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     run.add_argument("--answers", type=Path, required=True, help="recordings")
     run.add_argument("--variants", nargs="+", default=[*VARIANTS, WITHOUT], choices=[*VARIANTS, WITHOUT])
     add_run_options(run, seeds=10, trials=BUDGET)
     commands.add_parser("report").add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
-    if options.command == "prompts":
-        write_prompts(options.data, options.tasks, options.out)
-    elif options.command == "collect":
-        collect(options.prompts, options.tasks, options.out, model=options.model)
-    elif options.command == "run":
+    if options.command == "run":
         _run(options)
     else:
         curves = scaled_curves(finished(record for path in options.files for record in read_records(path)))

@@ -26,7 +26,7 @@ from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, Parameter
 from llm_prior_bo.elicitation.prompt.shortening import Limits, estimated_tokens, fitting_limits, ranked_parameters
 from llm_prior_bo.elicitation.prompt.wording import WORDINGS, Wording
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Version of the wording; stored with every answer."""
 
 # From another field than any likely study: numbers of a look-alike example would anchor the answer.

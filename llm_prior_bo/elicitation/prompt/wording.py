@@ -57,10 +57,11 @@ parameter's choice: no row means that every value is equally plausible.
 - notes: your reasoning in a few sentences, first. If the optimum may lie beyond a bound of the range, put the belief \
 at the bound and say so here. If you recognise the problem and remember published results for it, say so here.
 
-Be honest about uncertainty. Intervals that experts and language models call 80 % intervals hold the true value only \
-about half of the time, and stated confidence is too high as well. So when you have an interval, picture the optimum \
-outside it: if that would not surprise you, widen the interval on that side. Intervals that are too narrow mislead \
-the optimiser; an interval over the whole range tells it nothing, so leave such a parameter out. What is best for \
+State your intervals as you believe them, neither wider for safety nor narrower: how far such intervals can be relied \
+on is allowed for when your answer is read. An interval over the whole range says nothing, so leave such a parameter \
+out. Ranges are cut by people: where the best configurations of published tuning problems are known, two in five of \
+their numeric parameters lie at a bound of the range or next to it, but only one in six best guesses does. So ask of \
+every parameter whether more (or less) of it would keep helping, and if so put `best` at that bound. What is best for \
 this problem can differ from common defaults: let the size of the data, the budget and the stated constraints \
 decide.""",
         trials_caution="""\
@@ -102,11 +103,12 @@ the log scale for log-scale parameters; an empty list if you know of none.
 - No opinion is an answer too: without a row for a parameter in a region, all its values count as equally plausible. \
 Do this as well for parameters that are not active in a region.
 
-Take care not to be too sure. When experts or language models state 80 % intervals, the truth lies outside about half \
-of the time, and their confidence is too high as a rule. Before you write an interval, ask what would have to be the \
-case for the optimum to lie outside, and widen it if that is easy to imagine. A narrow interval in the wrong place \
-does harm; one that spans the range says nothing and should be left out. Customary defaults need not be best here: \
-consider the size of the data, the budget and the constraints that are stated.""",
+Write each interval down as you believe it. Do not widen it as a precaution: the reader of your answer knows how \
+reliable such intervals are and corrects for it. One that spans the range says nothing and should be left out. Expect \
+optima at the bounds: of the numeric parameters of best configurations that are known from published tuning problems, \
+two in five lie at a bound of their range or next to it, and only one in six best guesses. Where nothing speaks \
+against going on in one direction, `best` belongs at the bound. Customary defaults need not be best here: consider the \
+size of the data, the budget and the constraints that are stated.""",
         trials_caution="""\
 The trials above have been weighed by the optimiser's own model, so they must not count twice. Learn from them what \
 kind of problem this is and in which direction parameters pull; do not wrap narrow intervals around the best of them. \
@@ -147,11 +149,12 @@ probability in that region as weight. The choices that you do not mention share 
 Skip a parameter in a region if you have no opinion on it or if it is not active there. A missing row means: every \
 value is equally plausible.
 
-About uncertainty: intervals given as 80 % intervals, by people and by language models, turn out to cover the truth \
-only about half of the time; confidence is overstated too. Test each interval by imagining that the optimum was found \
-outside it. If you would not be astonished, widen that side. Too narrow misleads the optimiser, and as wide as the \
-range is no information, so skip the parameter then. What usually works may not be best here; the size of the data, \
-the budget and the constraints matter.""",
+About uncertainty: give the intervals that you believe in, without a margin for error. That margin is added when the \
+answer is read, from the record of earlier answers. An interval as wide as the range is no information; skip the \
+parameter then. About bounds: in published tuning problems whose best configuration is known, two in five numeric \
+parameters have their best value at or next to a bound of the range, while one best guess in six is there. If the gain \
+continues as far as the range goes, say so by putting `best` at the bound. What usually works may not be best here; \
+the size of the data, the budget and the constraints matter.""",
         trials_caution="""\
 Please do not use these trials as evidence a second time, since the optimiser's own model has seen every one. They \
 are there to correct your picture of the problem: its regime, the direction in which parameters pull. Narrow \
@@ -190,11 +193,11 @@ they trade off; log-scale parameters on the log scale. May be empty.
 - Missing rows: no opinion, every value equally plausible. Leave parameters out wherever that is so, and wherever \
 they are not active.
 
-Quality of the answer: judged by honest uncertainty. The record of stated 80 % intervals, human and machine, is that \
-about half of the time the true value is outside, and stated confidence is too high. For each interval, picture the \
-optimum beyond either end, and widen that end if the picture is not surprising. An interval that is too narrow \
-misleads the optimiser. An interval over the whole range should be a missing row. Do not rely on common defaults \
-alone: the size of the data, the budget and the stated constraints may shift the optimum.""",
+Intervals: as believed, with nothing added for safety, since over-confidence is corrected when the answer is read. An \
+interval over the whole range should be a missing row. Bounds: known best configurations of published tuning problems \
+have two in five of their numeric parameters at a bound of the range or next to it, best guesses only one in six; a \
+parameter of which more, or less, is always better has its `best` at the bound. Defaults: common ones alone are not to \
+be relied on, as the size of the data, the budget and the stated constraints may shift the optimum.""",
         trials_caution="""\
 Use of the trials: correction of your ideas about the problem, such as its regime or the direction in which a \
 parameter pulls. Not their use: evidence, for the optimiser's own model has counted every trial as such, or narrow \
@@ -234,11 +237,12 @@ other (rho < 0), log-scale parameters on the log scale. No such pairs: an empty 
 Having no opinion is fine, and leaving out the row is how to say it: every value then stays equally plausible. The \
 same goes for a parameter that is not active in a region.
 
-Do not overstate. What is called an 80 % interval, whether by specialists or by language models, contains the true \
-value about half of the time, and confidence figures are inflated likewise. So imagine for every interval that the \
-optimum turned out to be outside. Not much of a surprise? Then widen that side. The optimiser is misled by intervals \
-that are too narrow and learns nothing from one over the whole range, which is better left out. Defaults that are \
-common elsewhere may be wrong here: the size of the data, the budget and the constraints decide.""",
+Say what you believe, and leave it to the reader of the answer to allow for over-confidence: intervals must not be \
+widened to be on the safe side. The optimiser learns nothing from one over the whole range, which is better left out. \
+Do not shy away from the bounds of a range. The best known configurations of published tuning problems have two in \
+five numeric parameters at a bound or next to it, best guesses one in six. When a parameter helps all the way to the \
+end of its range, that end is the `best` value. Defaults that are common elsewhere may be wrong here: the size of the \
+data, the budget and the constraints decide.""",
         trials_caution="""\
 Each of these trials has already been taken into account by the optimiser's own model. Do not count them again. What \
 you may take from them is a better idea of the problem, of its regime and of the direction in which a parameter \

@@ -135,8 +135,10 @@ REQUIRED = (
     "equally plausible",
     "beyond (a|the) bound",
     "published results",
-    "half of the time",
-    "(too narrow|narrow interval)",
+    "two in five",
+    "one (best guess )?in six|one in six",
+    "over-confidence|relied on|added when|reliable",
+    "at (that|the) bound|is the `best` value",
     "size of the data, the budget",
 )
 """What every wording has to say."""
