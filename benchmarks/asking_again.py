@@ -4,7 +4,7 @@
     python -m benchmarks.asking_again run --data FOLDER --answers ANSWERS --later REPLIES --out again.jsonl
     python -m benchmarks.asking_again report again.jsonl
 
-FOLDER is that of `real_answers`, ANSWERS holds the recordings of `answer_ablation`, of which the first answer is
+FOLDER is that of `real_answers`, ANSWERS holds the recordings of `record_answers`, of which the first answer is
 taken. `prompts` runs every study up to the later question and writes it to `REPLIES/<task>.<seed>.prompt.txt`; the
 reply of a language model goes, as it came, to `<task>.<seed>.answer.txt` beside it. `run` repeats the studies with the
 replies: the first 15 trials are the same, since seed and answer are. A question that has changed since is refused.
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import optuna
 
-from benchmarks.answer_ablation import BUDGET, TASKS, context_of, messages_text
+from benchmarks.answer_ablation import TASKS
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
+from benchmarks.harness.recordings import BUDGET, context_of, messages_text
 from benchmarks.harness.report import markdown_table
 from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
 from benchmarks.harness.summary import Comparison
@@ -43,7 +44,7 @@ class TwoAnswers:
     """The first answer from a recording, the later one from a file.
 
     Args:
-        first: A recording of `answer_ablation`.
+        first: A recording of `record_answers`.
         later: The path of the later prompt and reply, without their suffixes.
     """
 

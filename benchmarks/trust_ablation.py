@@ -84,7 +84,7 @@ def run_study(task: Task) -> dict[str, Any]:
     study = run_trials(problem, sampler, n_trials=task.n_trials)
     values = [float(trial.values[0]) for trial in study.trials]
     told = sampler.get_statistics(study).suggestions
-    trust = [told[n].details.get("trust") if n in told else None for n in range(task.n_trials)]
+    trust = [told[n].trust if n in told else None for n in range(task.n_trials)]
     regret = np.minimum.accumulate(values) - problem.optimal_value
     return {"regret": regret.tolist(), "trust": trust}
 

@@ -10,12 +10,12 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer
-from llm_prior_bo.elicitation.elicitor import Elicitor
+from llm_prior_bo.elicitation.elicitor import Elicitor, answers_again
 from llm_prior_bo.elicitation.options import LLMOptions, check_known, elicitor_for
 from llm_prior_bo.elicitation.settings import check_count
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, PriorSource
-from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.optimization.refresh import DEFAULT_REFRESH, RefreshPolicy
 from llm_prior_bo.optimization.trust import TrustGate
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.priors.base import own_space
@@ -126,14 +126,16 @@ def prior_source(
         elicitor: Who is asked instead.
         prior: A given density.
         space: The sampler's search space, if it is known.
-        refresh: When to ask again.
+        refresh: When to ask again. The default does nothing where nobody can be asked again.
         options: Options of the model.
     """
     if model is not None:
         elicitor = elicitor_for(model, options)
     if elicitor is not None:
+        if refresh is DEFAULT_REFRESH and not answers_again(elicitor):
+            refresh = None
         return ElicitedPriorSource.of(elicitor, refresh=refresh, space_is_complete=space is not None)
-    if refresh is not None:
+    if refresh is not None and refresh is not DEFAULT_REFRESH:
         raise ConfigurationError(
             "Expected refresh= together with model= or elicitor=, got it beside prior=; nobody can be asked again for "
             "a given density."

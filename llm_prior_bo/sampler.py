@@ -36,7 +36,7 @@ from llm_prior_bo.optimization.engine import Engine
 from llm_prior_bo.optimization.importance import insights_of
 from llm_prior_bo.optimization.prior_source import GivenPrior, known_space
 from llm_prior_bo.optimization.readiness import CheckResult, check_readiness
-from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.optimization.refresh import DEFAULT_REFRESH, RefreshPolicy
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import EvidenceTrust, TrustGate
 from llm_prior_bo.priors import OptimumPrior
@@ -70,11 +70,11 @@ DEFAULT_TRUST = EvidenceTrust()
 class LLMPriorSampler(BaseSampler):
     """Bayesian optimisation with a language model's belief about where the optimum is.
 
-    The model is asked for a density over the optimum's place, once per study, and again where `refresh` says so. Most
+    The model is asked for a density over the optimum's place at the start of a study, and periodically after that. Most
     of the first trials are drawn from it. After them a Gaussian process is fitted, the density is weighed against what
     it has learned (`EvidenceTrust`), and multiplied into the acquisition function with a decaying exponent (piBO:
-    Hvarfner et al., ICLR 2022). No failure of the language model stops a study: it ends in one warning and plain
-    Bayesian optimisation.
+    Hvarfner et al., ICLR 2022). Every answer has an exponent of its own. No failure of the language model stops a
+    study: it ends in one warning and plain Bayesian optimisation.
 
     The answer is stored in the study, so workers that share its storage and later sessions do not ask again.
 
@@ -102,8 +102,10 @@ class LLMPriorSampler(BaseSampler):
             prior, so that there is something to compare it with. They come last.
         feasibility: Learn from failed trials where trials fail, and multiply the probability that a trial finishes
             into the acquisition function (`fit_feasibility`). It does nothing until a trial has failed.
-        refresh: When to ask again (`RefreshPolicy`); `None`: never. A later question shows what the study has learned,
-            its answer is weighed on later trials only, and its best guess is tried at once.
+        refresh: When to ask again; `None`: never. A later question shows what the study has learned, and its answer is
+            weighed on later trials only. The default (`RefreshPolicy`) asks after 10 finished trials, then after 20
+            more and 40 more, sooner for a reason, at most four times in all. It does nothing where nobody can be asked
+            again: beside `prior=`, a `FixedElicitor`, a recording of one question.
         pruned: "avoid": pruned trials are places not to go again. "last_value": the surrogate learns from their last
             intermediate values too, as no better than the median of the finished trials.
         independent_sampler: For parameters outside the common space that the prior has no opinion on; random if `None`.
@@ -130,7 +132,7 @@ class LLMPriorSampler(BaseSampler):
         n_startup_trials: int | None = None,
         uniform_startup_fraction: float = 0.2,
         feasibility: bool = True,
-        refresh: RefreshPolicy | None = None,
+        refresh: RefreshPolicy | None = DEFAULT_REFRESH,
         pruned: PrunedTrials = "avoid",
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,

@@ -132,4 +132,4 @@ def test_suggestions_are_worth_the_same(n_failed: int) -> None:
     totals = [sum(getattr(record, part) or 0.0 for part in parts) for record in (first, second)]
     # Hyperparameters end within tolerances of each other, so the scores are those of slightly different models.
     assert totals[0] == pytest.approx(totals[1], abs=0.3)
-    assert first.details["trust"] == pytest.approx(second.details["trust"], abs=0.1)
+    assert first.trust == pytest.approx(second.trust, abs=0.1)

@@ -204,7 +204,7 @@ class TestConditional:
     )
 
     def test_from_the_priors_own_marginal_where_it_has_one(self) -> None:
-        study = optuna.create_study(sampler=asked(self.ANSWER, n_startup_trials=100))
+        study = optuna.create_study(sampler=asked(self.ANSWER, n_startup_trials=100, uniform_startup_fraction=0.0))
         study.enqueue_trial({"kind": "a", "depth": 0.0})
         study.enqueue_trial({"kind": "b", "width": 0.0})
         words = "(depth.* the prior's density|width.* by PerTrialRandomSampler).*: 1 of"
@@ -625,11 +625,18 @@ class TestTrust:
 
         study = run(pibo(trust=Listening(), decay=ConstantDecay(0.5)), 5)
         records = suggestions(study)
-        assert [records[i].details for i in range(3)] == [{}, {}, {}]
+        assert [records[i].answers for i in range(3)] == [(), (), ()]
         assert [records[i].loss_bound for i in range(3)] == [None, None, None]
         for record, evidence in zip([records[3], records[4]], found, strict=True):
-            assert record.details == evidence.details()
-            assert record.details["trust"] == pytest.approx(sum(record.details["region_weights"]))
+            (part,) = record.answers
+            assert (part.trust, part.region_weights, part.bayes_factors) == (
+                evidence.trust,
+                evidence.region_weights,
+                evidence.bayes_factors,
+            )
+            assert record.trust == part.trust == pytest.approx(sum(part.region_weights))
+            assert (part.asked_at, part.age, part.exponent) == (-1, record.n, 0.5)
+            assert part.score == record.prior_score == pytest.approx(0.5 * part.log_prior)
             # The bound is that of the prior in use, not of the one before the evidence.
             assert record.loss_bound == pytest.approx(np.exp(0.5 * evidence.prior.log_range))
             point = SPACE.encode([record.params])
@@ -638,7 +645,7 @@ class TestTrust:
 
     def test_without_a_gate_there_are_none(self) -> None:
         records = suggestions(run(pibo(decay=ConstantDecay(0.5)), 4))
-        assert records[3].details == {}
+        assert [part.trust for part in records[3].answers] == [None]
         assert records[3].loss_bound == pytest.approx(np.exp(0.5 * PRIOR.log_range))
 
     @pytest.mark.parametrize("right", [True, False])
@@ -651,18 +658,18 @@ class TestTrust:
 
         # Half of the start-up trials outside the prior: of its own place alone, a model cannot tell that it is good.
         study = run(pibo(trust=EvidenceTrust(), n_startup_trials=6, uniform_startup_fraction=0.5), 14, objective)
-        trusts = [s.details["trust"] for s in suggestions(study).values() if s.phase == "model"]
+        trusts = [s.trust or 0.0 for s in suggestions(study).values() if s.phase == "model"]
         assert len(trusts) == 8
         assert (np.mean(trusts[-4:]) > 0.85) if right else (np.mean(trusts[-4:]) < 0.2)
 
     def test_of_a_density_of_ones_own(self) -> None:
         study = run(pibo(prior=Narrow(), trust=EvidenceTrust(), n_startup_trials=4, uniform_startup_fraction=0.5), 12)
-        trusts = [s.details["trust"] for s in suggestions(study).values() if s.phase == "model"]
+        trusts = [s.trust or 0.0 for s in suggestions(study).values() if s.phase == "model"]
         assert trusts[-1] < 0.2
 
     def test_no_opinion_is_not_weighed(self) -> None:
         study = run(pibo(prior=UniformPrior(SPACE), trust=EvidenceTrust()), 4)
-        assert suggestions(study)[3].details == {}
+        assert suggestions(study)[3].trust is None
 
 
 class TestTraces:

@@ -159,8 +159,10 @@ class TestDirections:
         assert min(first) < 0.4  # the start-up design visits both
         assert max(first) > 0.6
         for record in list(suggestions(study).values())[6:]:
-            assert record.details["trust"] > 0.5
-            assert min(record.details["region_weights"]) > 0.1
+            (part,) = record.answers
+            assert part.trust is not None
+            assert part.trust > 0.5
+            assert min(part.region_weights) > 0.1
 
     def test_the_question_says_what_an_optimum_of_several_objectives_is(self) -> None:
         text = str(render_prompt(StudyContext(SPACE.distributions, directions=("minimize", "maximize"))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -95,8 +94,10 @@ def run_study(task: Task) -> dict[str, Any]:
 def _told(suggestion: Suggestion | None) -> dict[str, Any] | None:
     if suggestion is None:
         return None
-    wanted = ("phase", "exponent", "log_acquisition", "log_prior", "loss_bound", "details")
-    return {key: value for key, value in asdict(suggestion).items() if key in wanted}
+    wanted = ("phase", "exponent", "log_acquisition", "log_prior", "loss_bound")
+    weighed = [part for part in suggestion.answers if part.trust is not None]
+    details = {"trust": suggestion.trust, "region_weights": list(weighed[0].region_weights)} if weighed else {}
+    return {**{name: getattr(suggestion, name) for name in wanted}, "details": details}
 
 
 @contextmanager

@@ -65,6 +65,11 @@ def longest_seconds_of(elicitor: Elicitor) -> float:
     return float(seconds) if isinstance(seconds, int | float) else UNKNOWN_LONGEST_SECONDS
 
 
+def answers_again(elicitor: object) -> bool:
+    """Whether a later question may get another answer than the first: its `answers_again`, else yes."""
+    return bool(getattr(elicitor, "answers_again", True))
+
+
 def name_of(elicitor: object) -> str:
     """Whom an elicitor asks, in the user's log: its `name` if it has one, e.g. that of a model, else its class."""
     name = getattr(elicitor, "name", None)

@@ -33,6 +33,8 @@ class FixedElicitor:
 
     longest_seconds = 0.0
     """Nobody is asked, so there is nothing to wait for."""
+    answers_again = False
+    """The answer is the same at every trial."""
 
     def __init__(self, answer: PriorAnswer | Mapping[str, Any] | str | Path, *, interval_coverage: float = 0.5) -> None:
         self.settings = ElicitationSettings(interval_coverage=interval_coverage)

@@ -133,6 +133,11 @@ class ReplayElicitor:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
+    @property
+    def answers_again(self) -> bool:
+        """Whether later questions were recorded too."""
+        return len({exchange.trial_number for exchange in self._exchanges}) > 1
+
     def elicit(self, context: StudyContext) -> Elicitation:
         """The recorded answer, read and repaired anew.
 

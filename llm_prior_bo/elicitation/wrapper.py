@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llm_prior_bo.elicitation.elicitor import (
     Elicitor,
+    answers_again,
     estimated_cost_of,
     limit_of,
     longest_seconds_of,
@@ -41,6 +42,11 @@ class ElicitorWrapper:
     def longest_seconds(self) -> float:
         """How long one answer of the elicitor inside may take at most, in seconds."""
         return longest_seconds_of(self._elicitor)
+
+    @property
+    def answers_again(self) -> bool:
+        """Whether the elicitor inside may answer a later question otherwise than the first."""
+        return answers_again(self._elicitor)
 
     @property
     def name(self) -> str:

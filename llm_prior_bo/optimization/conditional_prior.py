@@ -10,10 +10,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from llm_prior_bo.errors import SearchSpaceError
+from llm_prior_bo.optimization.elicited_priors import pooled_shares
 from llm_prior_bo.optimization.prior_source import PriorSource
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.study.trial_records import read_suggestion
+from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -49,9 +50,9 @@ def conditional_prior(
     joint = source.current(study, known)
     if not isinstance(joint, MixturePrior) or len(joint.weights) != len(prior.weights):
         return prior
-    weights = suggestion.details.get("region_weights", ())
+    weights, uniform_weight = _weights_left(suggestion)
     if len(weights) == len(joint.weights):  # what the evidence has left of the regions
-        joint = joint.with_weights(weights, uniform_weight=max(1.0 - sum(weights), 0.0))
+        joint = joint.with_weights(weights, uniform_weight=uniform_weight)
     try:
         # Some of the suggested values may not be those that the trial was given: they may be enqueued.
         point = known.encode([{**suggestion.params, **trial.params}])
@@ -59,3 +60,14 @@ def conditional_prior(
     except SearchSpaceError:  # published by a worker with other ranges, or choices that JSON does not hold
         return prior
     return prior.with_weights(shares[:-1].tolist(), uniform_weight=float(shares[-1]))
+
+
+def _weights_left(suggestion: Suggestion) -> tuple[list[float], float]:
+    """Weights of the regions of all answers given the evidence, as they are pooled, and of the uniform component."""
+    shares = pooled_shares(max(len(suggestion.answers), 1))
+    weights = [
+        share * weight
+        for share, part in zip(shares, suggestion.answers, strict=False)
+        for weight in part.region_weights
+    ]
+    return weights, max(1.0 - sum(weights), 0.0)

@@ -1,21 +1,28 @@
-"""Several answers of one study, each weighed on the trials that it had not seen.
+"""Several answers of one study, each with a clock of its own and weighed on the trials that it had not seen.
 
-A later answer was given by somebody who had been told about the trials so far, so they are no evidence for it. The
-answers are taken one after the other: what the evidence up to a question has left of the earlier ones is pooled with
-the new one in equal shares, and both are weighed on what came after. In symbols, with `p_m` the surrogate's
-distribution of the optimum at the question and `p_n` the one now, the factor of an old region is
-`(p_m / p_0) (p_n / p_m)`, that of a new one `p_n / p_m`. So a new answer replaces one that the data have refuted, and
-joins one that they support.
+With answers `m = 1, 2, ...` asked when `n_m` trials were known, the score is
+
+    log α(x) + Σ_m γ_m · log π_m(x),    γ_m = γ(n - n_m)
+
+the product form of DynaBO. `π_m` is what the evidence since the question has left of answer `m`: with `p_n` the
+surrogate's distribution of the optimum now and `p_m` the one that whoever answered had been told, its regions have the
+Bayes factors of `p_n` against `p_m` (`EvidenceTrust`). A new answer starts afresh and earlier ones go on fading.
+
+The loss of the weighted strategy is at most `Π_m exp(γ_m L_m)` times the bound of the unweighted one, `L_m` the range
+of `log π_m`. A `BoundedLossDecay` keeps its promise for the whole product: where the clocks of several answers together
+would exceed `n_0 · ln c / n`, all exponents are reduced by one factor.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, bind_decay, exponent_at
 from llm_prior_bo.models.surrogate import Surrogate
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
-from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
+from llm_prior_bo.priors import OptimumPrior, pool_priors
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +40,27 @@ class ElicitedPrior:
     trial_number: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A density by the range of its log values alone."""
+
+    log_range: float
+
+
 def pool_elicited_priors(beliefs: Sequence[ElicitedPrior]) -> OptimumPrior:
     """All beliefs, half for the latest one, without regard to evidence: for as long as there is none.
 
     Args:
         beliefs: Oldest first, at least one, over one space; several of them must be mixtures or uniform.
     """
-    if len(beliefs) == 1:
-        return beliefs[0].prior
-    return pool_priors([belief.prior for belief in beliefs], weights=pooled_shares(len(beliefs)))
+    return pool_densities([belief.prior for belief in beliefs])
+
+
+def pool_densities(priors: Sequence[OptimumPrior]) -> OptimumPrior:
+    """The pooled density, half for the latest; of a single one itself, whatever its class."""
+    if len(priors) == 1:
+        return priors[0]
+    return pool_priors(priors, weights=pooled_shares(len(priors)))
 
 
 def pooled_shares(n: int) -> tuple[float, ...]:
@@ -49,50 +68,61 @@ def pooled_shares(n: int) -> tuple[float, ...]:
     return tuple(2.0 ** -min(n - 1, n - j) for j in range(n))
 
 
-def reweight_elicited_priors(
+def weigh_elicited_priors(
     beliefs: Sequence[ElicitedPrior], surrogate: Surrogate, numbers: Sequence[int], *, gate: TrustGate | None, seed: int
-) -> Evidence:
-    """Weigh the beliefs of a study against its trials.
+) -> list[Evidence]:
+    """Weigh every belief of a study against the trials since it was stated.
 
     Args:
-        beliefs: Oldest first, at least one.
+        beliefs: Oldest first.
         surrogate: Fitted to the finished trials.
         numbers: Trial number of every training point of the surrogate, `n`; empty if nobody knows them.
-        gate: Who weighs; `None`: the beliefs are pooled as they are.
+        gate: Who weighs; `None`: the beliefs stay as they are.
         seed: Seed of all randomness.
 
     Returns:
-        The evidence now, with the Bayes factors since each belief was stated, in the order of the beliefs' regions.
+        The evidence for each, in their order.
     """
     if gate is None:
-        return Evidence(prior=pool_elicited_priors(beliefs))
-    prior, reference = beliefs[0].prior, _before(beliefs[0], surrogate, numbers)
-    factors: tuple[float, ...] = ()
-    for later in beliefs[1:]:
-        then = _before(later, surrogate, numbers)
-        if then is not None:
-            earlier = gate.reweight(prior, then, reference=reference, seed=seed)
-            prior, factors = earlier.prior, _product(factors, earlier, prior)
-            reference = then
-        prior = pool_elicited_priors([ElicitedPrior(prior), later])
-    evidence = gate.reweight(prior, surrogate, reference=reference, seed=seed)
-    return replace(evidence, bayes_factors=_product(factors, evidence, prior)) if factors else evidence
+        return [Evidence(prior=belief.prior) for belief in beliefs]
+    return [
+        gate.reweight(belief.prior, surrogate, reference=_before(belief, surrogate, numbers), seed=seed)
+        for belief in beliefs
+    ]
+
+
+def exponents(
+    decay: DecaySchedule | None,
+    beliefs: Sequence[ElicitedPrior],
+    evidence: Sequence[Evidence],
+    *,
+    ages: Sequence[int],
+    n: int,
+) -> list[float]:
+    """The exponent of every belief, each by its own clock.
+
+    The range that bounds the loss is the larger one of the density as it was stated and as the evidence has left it:
+    trust that falls then makes the prior's pull smaller, and trust that rises keeps the bound.
+
+    Args:
+        decay: Age of a belief -> exponent; `None`: nothing is multiplied.
+        beliefs: As they were stated.
+        evidence: What the trials have left of each.
+        ages: Finished trials of this study's own since each was stated.
+        n: All finished trials of this study's own.
+    """
+    if decay is None:
+        return [0.0] * len(beliefs)
+    ranges = [max(belief.prior.log_range, one.prior.log_range) for belief, one in zip(beliefs, evidence, strict=True)]
+    own = [exponent_at(bind_decay(decay, _Range(L)), age) for L, age in zip(ranges, ages, strict=True)]
+    if not isinstance(decay, BoundedLossDecay):
+        return own
+    pull = sum(exponent * L for exponent, L in zip(own, ranges, strict=True) if exponent)
+    limit = decay.from_trial * math.log(decay.max_loss) / max(n, 1)
+    return [exponent * min(1.0, limit / pull) if pull else exponent for exponent in own]
 
 
 def _before(belief: ElicitedPrior, surrogate: Surrogate, numbers: Sequence[int]) -> Surrogate | None:
     """The surrogate as it would be with the trials only that the believer knew; `None` if there were none."""
     rows = [i for i, number in enumerate(numbers) if number in belief.known]
     return surrogate.condition_on_subset(rows) if rows else None
-
-
-def _product(earlier: tuple[float, ...], evidence: Evidence, prior: OptimumPrior) -> tuple[float, ...]:
-    """Factors of all regions so far; regions that are new have none from before, nor has a gate that saw nothing."""
-    factors = evidence.bayes_factors or (1.0,) * n_regions(prior)
-    return tuple(f * (earlier[i] if i < len(earlier) else 1.0) for i, f in enumerate(factors))
-
-
-def n_regions(prior: OptimumPrior) -> int:
-    """How many regions a gate weighs one by one."""
-    if isinstance(prior, MixturePrior):
-        return len(prior.regions)
-    return 0 if isinstance(prior, UniformPrior) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from llm_prior_bo._isolation import without_remarks
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
 from llm_prior_bo.acquisition.log_sum import LogSum, Term
 from llm_prior_bo.acquisition.optimize import optimize_acquisition, start_points
-from llm_prior_bo.decay import DecaySchedule, bind_decay, exponent_at, loss_bound
+from llm_prior_bo.decay import DecaySchedule, loss_bound
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.feasibility import (
     FeasibilityModel,
@@ -24,14 +25,19 @@ from llm_prior_bo.models.feasibility import (
 )
 from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.optimization.distrust import tell_of_distrust
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors, reweight_elicited_priors
+from llm_prior_bo.optimization.elicited_priors import (
+    ElicitedPrior,
+    exponents,
+    pool_densities,
+    pool_elicited_priors,
+    weigh_elicited_priors,
+)
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
-from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.study.progress import age_of_answers, n_evidence
+from llm_prior_bo.study.progress import n_evidence
 from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
-from llm_prior_bo.study.trial_records import Suggestion
+from llm_prior_bo.study.trial_records import AnswerPart, Suggestion
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -48,7 +54,7 @@ class Engine:
 
     Args:
         trust: The gate that weighs the prior by the evidence; `None`: it stays as it is.
-        decay: Age of the prior -> exponent with which it is multiplied into the acquisition function; `None`: not at
+        decay: Age of an answer -> exponent with which it is multiplied into the acquisition function; `None`: not at
             all.
         startup: The trials before the surrogate takes over.
         feasibility: Whether to learn from failed trials where trials fail.
@@ -88,13 +94,11 @@ class Engine:
         data = add_failed_as_pending(data, feasibility)
         if data.n < max(self.startup.size(prior), 1):
             seed = seed_for("feasibility")
-            return self.startup.suggest(study, trial, space, prior, feasibility, n=n, seed=seed)
-        if elicited[-1].trial_number == trial.number and _is_new(elicited[-1].prior.mode(), data):
-            return _best_guess(space, elicited[-1].prior, n=n)
-        age = age_of_answers(study, [answer.trial_number for answer in elicited], n=n)
+            return self.startup.suggest(study, trial, space, prior, data, feasibility, n=n, seed=seed)
+        ages = [n_evidence(study, since=answer.trial_number) for answer in elicited]
         seed = seed_for("acquisition")
-        suggestion = self._maximize(space, elicited, data, feasibility, n=n, age=age, seed=seed)
-        tell_of_distrust(study, trial.number, prior, suggestion.details.get("region_weights", ()))
+        suggestion = self._maximize(space, elicited, data, feasibility, n=n, ages=ages, seed=seed)
+        tell_of_distrust(study, trial.number, [(e.prior, p) for e, p in zip(elicited, suggestion.answers, strict=True)])
         return suggestion
 
     @without_remarks
@@ -106,69 +110,85 @@ class Engine:
         feasibility: FeasibilityModel | None,
         *,
         n: int,
-        age: int,
+        ages: Sequence[int],
         seed: int,
     ) -> Suggestion:
-        """Maximise the score: the acquisition function, the prior's term and that of feasibility."""
+        """Maximise the score: the acquisition function, a term for each answer, and that of feasibility."""
         surrogate = fit_surrogate(data, space)
-        evidence = reweight_elicited_priors(elicited, surrogate, data.numbers, gate=self.trust, seed=seed)
-        terms = [self._prior_term(evidence.prior, age), *feasibility_terms(feasibility)]
+        evidence = weigh_elicited_priors(elicited, surrogate, data.numbers, gate=self.trust, seed=seed)
+        answers = answer_terms(evidence, exponents(self.decay, elicited, evidence, ages=ages, n=n))
+        terms = [*answers, *feasibility_terms(feasibility)]
         score = LogSum(log_acquisition(surrogate, pending=data.pending, seed=seed), terms)
         rng = np.random.default_rng(seed)
         best = surrogate.incumbents(N_INCUMBENTS)
         x = optimize_acquisition(
             score,
             space,
-            starts=start_points(evidence.prior, best, space, rng),
+            starts=start_points(pool_densities([one.prior for one in evidence]), best, space, rng),
             incumbents=best[:2],
             avoid=data.taken,
             avoid_within=KEPT_APART,
             rng=rng,
         )[0]
-        return self._suggestion(space, x, score, evidence, feasibility, n=n)
-
-    def _prior_term(self, prior: OptimumPrior, age: int) -> Term:
-        exponent = 0.0 if self.decay is None else exponent_at(bind_decay(self.decay, prior), age)
-        return Term("prior", prior, exponent)
+        return self._suggestion(space, x, score, elicited, evidence, feasibility, n=n, ages=ages)
 
     def _suggestion(
         self,
         space: SearchSpace,
         x: Tensor,
         score: LogSum,
-        evidence: Evidence,
+        elicited: Sequence[ElicitedPrior],
+        evidence: Sequence[Evidence],
         feasibility: FeasibilityModel | None,
         *,
         n: int,
+        ages: Sequence[int],
     ) -> Suggestion:
         """The record of a suggestion: the point, and what every term of the score contributed there."""
         with torch.no_grad():
             parts = {name: float(value) for name, value in score.contributions(x.reshape(1, 1, -1)).items()}
-        exponent = score.terms[0].exponent
+        answers = tuple(
+            answer_part(belief, one, term, x, age=age, score=parts[term.name])
+            for belief, one, term, age in zip(elicited, evidence, score.terms, ages, strict=False)
+        )
         return Suggestion(
             params=space.decode(x),
             phase="model",
             n=n,
-            exponent=exponent,
+            exponent=max(part.exponent for part in answers),
             log_acquisition=parts["acquisition"],
-            log_prior=float(evidence.prior.log_prob(x)),
-            prior_score=parts["prior"],
+            log_prior=float(pool_densities([one.prior for one in evidence]).log_prob(x)),
+            prior_score=sum(part.score for part in answers),
             feasibility_score=parts.get("feasibility"),
-            loss_bound=None if self.decay is None else loss_bound(exponent, evidence.prior),
+            loss_bound=None if self.decay is None else math.prod(part.loss_bound for part in answers),
             success_probability=success_probability(feasibility, x),
-            details=evidence.details(),
+            answers=answers,
         )
 
 
-def _best_guess(space: SearchSpace, prior: OptimumPrior, *, n: int) -> Suggestion:
-    """The best guess of an answer that has just come: an answer is worth most at once."""
-    x = prior.mode()
-    return Suggestion(params=space.decode(x), phase="refresh", n=n, log_prior=float(prior.log_prob(x)))
+def answer_terms(evidence: Sequence[Evidence], exponents: Sequence[float]) -> list[Term]:
+    """One term of the score for each answer, oldest first."""
+    return [
+        Term(f"answer {i + 1}", one.prior, exponent)
+        for i, (one, exponent) in enumerate(zip(evidence, exponents, strict=True))
+    ]
 
 
-def _is_new(x: Tensor, data: TrainingData) -> bool:
-    """Whether a point is neither evaluated nor under evaluation."""
-    return not bool((torch.cat([data.X, data.pending]) == x).all(dim=-1).any())
+def answer_part(
+    belief: ElicitedPrior, evidence: Evidence, term: Term, x: Tensor, *, age: int, score: float
+) -> AnswerPart:
+    """The record of what one answer had to do with a suggestion."""
+    return AnswerPart(
+        asked_at=belief.trial_number,
+        age=age,
+        exponent=term.exponent,
+        log_prior=float(evidence.prior.log_prob(x)),
+        score=score,
+        loss_bound=loss_bound(term.exponent, evidence.prior),
+        trust=evidence.trust,
+        region_weights=evidence.region_weights,
+        bayes_factors=evidence.bayes_factors,
+    )
 
 
 def feasibility_terms(feasibility: FeasibilityModel | None) -> list[Term]:

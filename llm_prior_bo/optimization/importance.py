@@ -16,7 +16,7 @@ from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles, RefreshRe
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.models.optimum_posterior import optimum_posterior
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pooled_shares, reweight_elicited_priors
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, weigh_elicited_priors
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
 from llm_prior_bo.priors import UniformPrior
 from llm_prior_bo.space import SearchSpace
@@ -61,13 +61,13 @@ def insights_of(
     if data.n < 2:
         return None
     surrogate = fit_surrogate(data, space)
-    evidence = reweight_elicited_priors(elicited, surrogate, data.numbers, gate=gate, seed=seed)
+    evidence = weigh_elicited_priors(elicited, surrogate, data.numbers, gate=gate, seed=seed)
     return study_insights(surrogate, evidence, answers, trials=data.numbers, reason=reason, seed=seed)
 
 
 def study_insights(
     surrogate: Surrogate,
-    evidence: Evidence,
+    evidence: Sequence[Evidence],
     answers: Sequence[Sequence[Elicitation]],
     *,
     trials: Sequence[int],
@@ -78,8 +78,8 @@ def study_insights(
 
     Args:
         surrogate: Fitted to the finished trials, without a prior in its mean; its space must be known.
-        evidence: What the trials have left of the earlier answers.
-        answers: The earlier answers by question, as the evidence's regions are ordered.
+        evidence: What the trials have left of the earlier answers, by question.
+        answers: The earlier answers by question.
         trials: Numbers of the finished trials.
         reason: Why it is asked again.
         seed: Seed of the draws.
@@ -89,7 +89,11 @@ def study_insights(
         n_trials=len(surrogate.X),
         importance=parameter_importance(surrogate, seed=seed),
         optimum=_optimum(surrogate, surrogate.space, seed),
-        regions=_region_reports(evidence, answers),
+        regions=tuple(
+            report
+            for one, question in zip(evidence, answers, strict=False)
+            for report in _region_reports(one, question)
+        ),
         reason=reason,
         trials=tuple(trials),
     )
@@ -162,24 +166,19 @@ def _marginal(space: SearchSpace, j: int, u: Tensor, probabilities: Tensor) -> N
     return NumericQuantiles(low=low, median=median, high=high)
 
 
-def _region_reports(evidence: Evidence, answers: Sequence[Sequence[Elicitation]]) -> tuple[RegionReport, ...]:
-    """One report for each region; nothing where a gate has weighed other regions, or there is none."""
-    stated = [
-        (elicitation, region, share / len(question))
-        for question, share in zip(answers, pooled_shares(len(answers)), strict=True)
-        for elicitation in question
-        for region in elicitation.answer.regions
-    ]
+def _region_reports(evidence: Evidence, question: Sequence[Elicitation]) -> list[RegionReport]:
+    """One report for each region of the answers to a question; nothing where a gate has weighed other regions."""
+    stated = [(elicitation, region) for elicitation in question for region in elicitation.answer.regions]
     if len(stated) != len(evidence.region_weights):
-        return ()
+        return []
     found = zip(stated, evidence.region_weights, evidence.bayes_factors, strict=True)
-    return tuple(
+    return [
         RegionReport.from_answer(
             elicitation.answer,
             region.region,
             asked_at_trial=elicitation.trial_number,
-            present_weight=min(weight / share, 1.0),  # as if there were no other answers
+            present_weight=min(weight * len(question), 1.0),  # as if there were no other answers
             bayes_factor=factor,
         )
-        for (elicitation, region, share), weight, factor in found
-    )
+        for (elicitation, region), weight, factor in found
+    ]

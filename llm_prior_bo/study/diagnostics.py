@@ -57,8 +57,8 @@ class StudyStatistics:
         Returns:
             Rows with `trial`, `phase`, `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
             (without the prior), `prior_score` (what the prior added), `log_prior`, `success_probability` (`None` before
-            any trial has failed), `feasibility_score` (what that added), and, where a gate spoke, `trust`,
-            `region_weights` and `bayes_factors`, else `None`.
+            any trial has failed), `feasibility_score` (what that added), `trust` (in the answer that is trusted most;
+            `None` where no gate spoke) and `answers`, the same for each answer: see `AnswerPart`.
         """
         told = (
             "phase",
@@ -70,12 +70,12 @@ class StudyStatistics:
             "feasibility_score",
             "log_prior",
             "success_probability",
+            "trust",
         )
-        weighed = ("trust", "region_weights", "bayes_factors")
         return [
             {"trial": number}
             | {name: getattr(suggestion, name) for name in told}
-            | {name: suggestion.details.get(name) for name in weighed}
+            | {"answers": [asdict(part) for part in suggestion.answers]}
             for number, suggestion in sorted(self.suggestions.items())
         ]
 

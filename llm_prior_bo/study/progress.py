@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-LATER_ANSWERS_AGE = 2
-"""A later answer knows what the surrogate knows, so there is less that it can add: its age counts double."""
-
-
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
     """What a decision to ask again rests on.
@@ -78,8 +74,8 @@ def study_progress(
 
 def _trusts(trials: Iterable[FrozenTrial]) -> tuple[float, ...]:
     suggestions = (read_suggestion(trial) for trial in trials)
-    found = [suggestion.details.get("trust") for suggestion in suggestions if suggestion is not None]
-    return tuple(float(trust) for trust in found if isinstance(trust, int | float))
+    found = [suggestion.trust for suggestion in suggestions if suggestion is not None]
+    return tuple(trust for trust in found if trust is not None)
 
 
 def _n_since_improvement(finished: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> int:
@@ -106,16 +102,3 @@ def n_evidence(study: Study, *, since: int = 0) -> int:
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sum(trial.number >= since and started_here(study, trial) for trial in finished)
-
-
-def age_of_answers(study: Study, asked_at: Sequence[int], *, n: int) -> int:
-    """Finished trials of this study's own that the answers have seen pass; those since a later answer count double.
-
-    Args:
-        study: The study.
-        asked_at: Numbers of the trials for which the answers were asked, oldest first, at least one.
-        n: All finished trials of this study's own, as `n_evidence` counts them.
-    """
-    if len(asked_at) == 1:
-        return n
-    return max(LATER_ANSWERS_AGE * n_evidence(study, since=asked_at[-1]), 1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
@@ -25,7 +24,35 @@ FAILED_KEY = "llm_prior_bo:failed"
 ARRIVED_KEY = "llm_prior_bo:arrived"
 HEARTBEAT_KEY = "llm_prior_bo:heartbeat"
 
-Phase = Literal["startup", "refresh", "model"]
+Phase = Literal["startup", "model"]
+Source = Literal["mode", "region", "draw", "uniform"]
+"""Where a start-up point comes from: the prior's mode, the best point of another region, a draw from the prior, or a
+uniform draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """The part of one answer in a suggestion that maximises a score. Every answer has a clock of its own."""
+
+    asked_at: int
+    """Number of the trial for which it was asked, -1 for a density that was given."""
+    age: int
+    """Finished trials of this study's own since it was asked; what its decay is a function of."""
+    exponent: float
+    """Its exponent in the score."""
+    log_prior: float
+    """Log density of what the evidence has left of it at the suggested point, relative to uniform."""
+    score: float
+    """What it added to the score: `exponent * log_prior`."""
+    loss_bound: float
+    """The factor `exp(exponent * L)` by which it can raise the bound on the loss, `L` the range of its log density."""
+    trust: float | None = None
+    """Probability that the optimum is in one of its regions, given the evidence since it was asked; `None` without a
+    trust gate, or before there is any evidence."""
+    region_weights: tuple[float, ...] = ()
+    """The same for each of its regions, `K`; they sum to `trust`."""
+    bayes_factors: tuple[float, ...] = ()
+    """Bayes factor of each region against uniform since it was asked, `K`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +65,36 @@ class Suggestion:
     params: dict[str, Any]
     """The suggested parameters in natural units, conditional ones included whether they are used or not."""
     phase: Phase
-    """`startup`: drawn from the prior; `refresh`: the best guess of an answer that has just come; `model`: maximises
-    the acquisition function."""
+    """`startup`: drawn from the prior; `model`: maximises the score."""
     n: int
-    """Finished trials of this study that the exponent was computed from."""
+    """Finished trials of this study's own."""
     exponent: float | None = None
-    """The prior's exponent in the acquisition function, `None` in the start-up phase."""
+    """The prior's exponent in the score, of several answers the largest; `None` in the start-up phase."""
     log_acquisition: float | None = None
     """Log value of the base acquisition function at the suggested point, without the other terms of the score."""
     log_prior: float | None = None
-    """Log density of the prior at the suggested point, relative to uniform, before the exponent."""
+    """Log density of the prior at the suggested point, relative to uniform, before the exponent; of several answers the
+    pooled one."""
     prior_score: float | None = None
-    """How much of the score came from the prior, in log units: `exponent * log_prior`."""
+    """How much of the score came from the prior, in log units: the sum of what the answers added."""
     feasibility_score: float | None = None
     """How much of the score came from the probability that the trial finishes; `None` before any trial has failed."""
     slot: int | None = None
     """Position in the start-up design, `None` after it."""
+    source: Source | None = None
+    """Where a start-up point comes from, `None` after the start-up."""
     loss_bound: float | None = None
-    """The bound `C_n` on the loss factor of the weighted acquisition function; `None` where nothing is multiplied."""
+    """From here on the loss is at most this many times the bound of the unweighted acquisition function: the product
+    over all answers (Hvarfner et al., πBO, ICLR 2022, theorem 1). `None` where nothing is multiplied."""
     success_probability: float | None = None
     """How probable it was that the trial would finish, `None` before any trial has failed."""
-    details: dict[str, Any] = field(default_factory=dict)
-    """What the trust gate found: `trust`, `region_weights`, `bayes_factors`. Empty without a gate."""
+    answers: tuple[AnswerPart, ...] = ()
+    """The part of each answer, oldest first; empty in the start-up phase."""
+
+    @property
+    def trust(self) -> float | None:
+        """Trust in the answer that is trusted most; `None` where none was weighed."""
+        return max((part.trust for part in self.answers if part.trust is not None), default=None)
 
 
 def mark_arrived(study: Study, trial: FrozenTrial) -> None:
@@ -160,30 +195,29 @@ def read_suggestion(trial: FrozenTrial) -> Suggestion | None:
     if not isinstance(text, str):
         return None
     try:
-        suggestion = _SUGGESTION.validate_python(json.loads(text))
+        record = json.loads(text)
+        answers = record.pop("answers", ()) if isinstance(record, dict) else ()
+        return replace(_SUGGESTION.validate_python(record), answers=_readable_parts(answers))
     except (ValidationError, ValueError, RecursionError):
         return None
-    return replace(suggestion, details=_readable_details(suggestion.details))
 
 
 _SUGGESTION: TypeAdapter[Suggestion] = TypeAdapter(Suggestion)
+_PARTS: TypeAdapter[tuple[AnswerPart, ...]] = TypeAdapter(tuple[AnswerPart, ...])
 
 
-def _readable_details(details: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trust gate found; of its own entries only those that are what it writes, others as they are."""
-    return {name: value for name, value in details.items() if name not in _DETAILS or _is_detail(name, value)}
-
-
-_DETAILS: dict[str, TypeAdapter[Any]] = {
-    "trust": TypeAdapter(float | None),
-    "region_weights": TypeAdapter(list[float]),
-    "bayes_factors": TypeAdapter(list[float]),
-}
-
-
-def _is_detail(name: str, value: object) -> bool:
+def _readable_parts(record: object) -> tuple[AnswerPart, ...]:
+    """The parts of the answers, none where one of them is not what a sampler writes."""
     try:
-        read = _DETAILS[name].validate_python(value, strict=True)
+        parts = _PARTS.validate_python(record)
     except ValidationError:
-        return False
-    return name != "region_weights" or (all(share >= 0 for share in read) and sum(read) <= 1.0 + 1e-6)
+        return ()
+    return parts if all(_is_share(weight) for part in parts for weight in _shares(part)) else ()
+
+
+def _shares(part: AnswerPart) -> list[float]:
+    return [*part.region_weights, sum(part.region_weights), *(() if part.trust is None else (part.trust,))]
+
+
+def _is_share(value: float) -> bool:
+    return 0.0 <= value <= 1.0 + 1e-6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from llm_prior_bo import (
+    BoundedLossDecay,
     Elicitation,
     LLMElicitor,
     LLMPriorSampler,
@@ -42,7 +44,7 @@ from tests.trials import start
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "c": CategoricalDistribution(["a", "b"])})
 WRONG = PriorAnswer.by_hand(numeric={"x": (0.9, 0.85, 0.95)})
 RIGHT = PriorAnswer.by_hand(numeric={"x": (0.3, 0.25, 0.35)}, categorical={"c": {"a": 0.9}})
-EVERY_6 = RefreshPolicy(every=6, lost_trust=None, stagnation=None)
+EVERY_6 = RefreshPolicy(every=6, growth=1, lost_trust=None, stagnation=None)
 
 
 @dataclass
@@ -98,7 +100,9 @@ def suggestions(study: optuna.Study) -> dict[int, Suggestion]:
 class TestWhen:
     def test_after_so_many_trials_and_never_more_often_than_allowed(self) -> None:
         elicitor = Changing()
-        study = run(elicitor, 22, refresh=RefreshPolicy(every=6, stagnation=None, lost_trust=None, max_elicitations=3))
+        study = run(
+            elicitor, 22, refresh=RefreshPolicy(every=6, growth=1, stagnation=None, lost_trust=None, max_elicitations=3)
+        )
         assert [context.trial_number for context in elicitor.asked] == [0, 6, 12]
         assert [e.reason for e in load_elicitations(study)] == ["", "every", "every"]
         assert [e.n_finished for e in load_elicitations(study)] == [0, 6, 12]
@@ -166,14 +170,14 @@ class TestWhatItIsTold:
 
     def test_of_two_trials_or_fewer_there_is_nothing_to_tell(self) -> None:
         elicitor = Changing()
-        run(elicitor, 3, refresh=RefreshPolicy(every=1, min_new_trials=1, max_elicitations=9))
+        run(elicitor, 3, refresh=RefreshPolicy(every=1, growth=1, min_new_trials=1, max_elicitations=9))
         assert [context.insights is None for context in elicitor.asked] == [True, True, False]
 
     def test_a_live_run_is_recorded_and_repeated(self, tmp_path: Path) -> None:
         texts = iter([json.dumps(WRONG.model_dump()), json.dumps(RIGHT.model_dump())] * 2)
         model = LLMElicitor(client=FunctionClient(lambda _: next(texts)))
         path = tmp_path / "recording.json"
-        policy = RefreshPolicy(every=6, lost_trust=None, stagnation=None, max_elicitations=2)
+        policy = RefreshPolicy(every=6, growth=1, lost_trust=None, stagnation=None, max_elicitations=2)
         live = run(RecordingElicitor(model, path), 10, refresh=policy)
         replayed = run(ReplayElicitor(path, strict=True), 10, refresh=policy)
         assert [t.params for t in live.trials] == [t.params for t in replayed.trials]
@@ -181,35 +185,41 @@ class TestWhatItIsTold:
 
 
 class TestWhatBecomesOfIt:
-    def test_its_best_guess_is_tried_at_once(self) -> None:
+    def test_it_is_a_term_of_the_score_from_the_next_trial_on(self) -> None:
         study = run(Changing(), 9)
-        assert study.trials[6].params == {"x": pytest.approx(0.3), "c": "a"}
-        assert [suggestions(study)[i].phase for i in (5, 6, 7)] == ["model", "refresh", "model"]
+        assert [[part.asked_at for part in suggestions(study)[i].answers] for i in (5, 6, 8)] == [[0], [0, 6], [0, 6]]
+        assert [part.age for part in suggestions(study)[8].answers] == [8, 2]
 
     def test_it_takes_the_place_of_one_that_was_found_out(self) -> None:
         study = run(Changing(), 11)
-        before, after = suggestions(study)[5], suggestions(study)[10]
-        assert len(before.details["region_weights"]) == 1
-        wrong, right = after.details["region_weights"]
-        assert wrong < 0.05 < 0.3 < right
+        wrong, right = suggestions(study)[10].answers
+        assert (wrong.trust or 0.0) < 0.05 < 0.3 < (right.trust or 0.0)
 
     def test_the_trials_that_it_was_told_of_are_no_evidence_for_it(self) -> None:
         study = run(Changing(), 8)
-        assert suggestions(study)[7].details["bayes_factors"][1] != pytest.approx(1.0)  # trial 6 is evidence
+        assert suggestions(study)[6].answers[1].bayes_factors == pytest.approx((1.0,))
+        assert suggestions(study)[7].answers[1].bayes_factors != pytest.approx((1.0,))  # trial 6 is evidence
         (first, second) = load_elicitations(study)
         assert first.trials_shown == ()
         assert second.trials_shown == tuple(range(6))
 
-    def test_its_age_counts_from_when_it_was_asked_and_double(self) -> None:
+    def test_every_answer_has_its_own_clock(self) -> None:
         study = run(Changing(), 9, decay=PowerDecay(6.0), n_startup_trials=2)
-        assert suggestions(study)[5].exponent == pytest.approx(6.0 / 5)
-        # Trial 7 has seen one finished trial since the question (trial 6), trial 8 two.
-        assert [suggestions(study)[i].exponent for i in (7, 8)] == [pytest.approx(6.0 / 2), pytest.approx(6.0 / 4)]
+        told = [[part.exponent for part in suggestions(study)[i].answers] for i in (5, 7, 8)]
+        expected = [[6.0 / 5], [6.0 / 7, 6.0 / 1], [6.0 / 8, 6.0 / 2]]
+        assert [pytest.approx(exponents) for exponents in expected] == told
 
-    def test_without_a_gate_they_are_pooled(self) -> None:
+    def test_the_loss_bound_is_that_of_all_answers_together(self) -> None:
+        study = run(Changing(), 16, decay=BoundedLossDecay(max_loss=2.0, from_trial=10))
+        for suggestion in [suggestions(study)[i] for i in range(4, 16)]:
+            assert suggestion.loss_bound is not None
+            assert suggestion.loss_bound == pytest.approx(math.prod(part.loss_bound for part in suggestion.answers))
+            assert suggestion.loss_bound <= 2.0 ** (10 / suggestion.n) * (1 + 1e-9)
+
+    def test_without_a_gate_they_stay_as_they_are(self) -> None:
         study = run(Changing(), 9, trust=None)
-        assert suggestions(study)[8].details == {}
-        assert len(load_elicitations(study)) == 2
+        assert suggestions(study)[8].trust is None
+        assert len(suggestions(study)[8].answers) == len(load_elicitations(study)) == 2
 
     def test_a_failure_leaves_what_was_there(self) -> None:
         elicitor = Changing([RIGHT, ElicitationError("the server is down")])
@@ -219,7 +229,7 @@ class TestWhatBecomesOfIt:
         # It is asked again after new trials only, and not more often than allowed.
         assert [context.trial_number for context in elicitor.asked] == [0, 6, 12]
         assert [(f.trial_number, f.n_finished) for f in load_failures(study)] == [(6, 6), (12, 12)]
-        assert suggestions(study)[14].details["trust"] > 0.0
+        assert (suggestions(study)[14].trust or 0.0) > 0.0
 
     def test_an_answer_that_does_not_fit_does_not_stop_a_study_in_its_middle(self) -> None:
         with pytest.warns(ElicitationWarning, match="goes on with the answers it has"):
@@ -230,7 +240,7 @@ class TestWhatBecomesOfIt:
         elicitor = Changing([ElicitationError("the server is down"), RIGHT])
         with pytest.warns(ElicitationWarning, match="plain Bayesian optimisation"):
             study = run(elicitor, 9)
-        assert study.trials[6].params == {"x": pytest.approx(0.3), "c": "a"}
+        assert [part.asked_at for part in suggestions(study)[8].answers] == [6]
 
 
 class TestByWhom:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from torch import Tensor
 
-from llm_prior_bo import EvidenceTrust, MixturePrior, PriorAnswer, SearchSpace, UniformPrior, build_prior
+from llm_prior_bo import (
+    BoundedLossDecay,
+    EvidenceTrust,
+    MixturePrior,
+    PowerDecay,
+    PriorAnswer,
+    SearchSpace,
+    UniformPrior,
+    build_prior,
+)
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.optimization.elicited_priors import (
     ElicitedPrior,
+    exponents,
     pool_elicited_priors,
     pooled_shares,
-    reweight_elicited_priors,
+    weigh_elicited_priors,
 )
+from llm_prior_bo.optimization.trust import Evidence, TrustGate
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
 GATE = EvidenceTrust()
@@ -57,59 +71,104 @@ def test_shares_are_those_of_pooling_one_after_the_other() -> None:
     assert stepwise.uniform_weight == pytest.approx(pooled.uniform_weight)
 
 
-def test_one_belief_is_weighed_as_by_the_gate_alone() -> None:
-    prior = prior_at(0.3)
-    alone = GATE.reweight(prior, SURROGATE, reference=SURROGATE.condition_on_subset(range(4)), seed=3)
-    found = reweight_elicited_priors([ElicitedPrior(prior, frozenset(range(4)))], SURROGATE, NUMBERS, gate=GATE, seed=3)
-    assert found.region_weights == alone.region_weights
-    assert found.bayes_factors == alone.bayes_factors
+def weigh(*beliefs: ElicitedPrior, gate: TrustGate | None = GATE, seed: int = 0) -> list[Evidence]:
+    return weigh_elicited_priors(beliefs, SURROGATE, NUMBERS, gate=gate, seed=seed)
 
 
-def test_without_a_gate_they_are_pooled_as_they_are() -> None:
+def test_each_is_weighed_as_by_the_gate_alone_on_what_it_had_not_seen() -> None:
+    first, second = ElicitedPrior(prior_at(0.5)), ElicitedPrior(prior_at(0.3), frozenset(range(4)), trial_number=4)
+    found = weigh(first, second, seed=3)
+    reference = SURROGATE.condition_on_subset(range(4))
+    alone = (
+        GATE.reweight(first.prior, SURROGATE, seed=3),
+        GATE.reweight(second.prior, SURROGATE, reference=reference, seed=3),
+    )
+    assert [one.details() for one in found] == [one.details() for one in alone]
+
+
+def test_without_a_gate_they_stay_as_they_are() -> None:
     beliefs = [ElicitedPrior(prior_at(0.3)), ElicitedPrior(prior_at(0.9), frozenset(range(8)))]
-    found = reweight_elicited_priors(beliefs, SURROGATE, NUMBERS, gate=None, seed=0)
-    assert isinstance(found.prior, MixturePrior)
-    torch.testing.assert_close(found.prior.weights, torch.tensor([0.4, 0.4], dtype=torch.float64))
-    assert found.trust is None
+    assert [one.prior for one in weigh(*beliefs, gate=None)] == [belief.prior for belief in beliefs]
+    assert [one.trust for one in weigh(*beliefs, gate=None)] == [None, None]
 
 
 def test_an_answer_is_not_weighed_on_what_it_was_told() -> None:
-    """An answer that was told everything keeps its share, right or wrong."""
+    """An answer that was told everything keeps its weight, right or wrong."""
     for x in (0.3, 0.9):
-        beliefs = [ElicitedPrior(prior_at(0.3)), ElicitedPrior(prior_at(x), frozenset(NUMBERS), trial_number=16)]
-        found = reweight_elicited_priors(beliefs, SURROGATE, NUMBERS, gate=GATE, seed=0)
-        assert found.bayes_factors[1] == pytest.approx(1.0)
-        assert found.region_weights[1] == pytest.approx(0.5 * prior_at(x).weights.sum().item())
+        (found,) = weigh(ElicitedPrior(prior_at(x), frozenset(NUMBERS), trial_number=16))
+        assert list(found.bayes_factors) == pytest.approx([1.0])
+        assert found.trust == pytest.approx(float(prior_at(x).weights.sum()))
 
 
-def test_factors_of_an_old_answer_are_those_since_it_was_stated() -> None:
-    """`(p_m / p_0) (p_n / p_m)` is `p_n / p_0`, up to the choice of the candidates."""
-    first, second = ElicitedPrior(prior_at(0.3)), ElicitedPrior(prior_at(0.6), frozenset(range(8)), trial_number=8)
-    (alone,) = reweight_elicited_priors([first], SURROGATE, NUMBERS, gate=GATE, seed=0).bayes_factors
-    chained = reweight_elicited_priors([first, second], SURROGATE, NUMBERS, gate=GATE, seed=0).bayes_factors
-    assert len(chained) == 2
-    assert chained[0] == pytest.approx(alone, rel=0.35)
-
-
-def test_a_new_answer_takes_the_place_of_one_that_was_found_out() -> None:
-    wrong, right = ElicitedPrior(prior_at(0.9)), ElicitedPrior(prior_at(0.3), frozenset(range(8)), trial_number=8)
-    found = reweight_elicited_priors([wrong, right], SURROGATE, NUMBERS, gate=GATE, seed=0)
-    assert found.region_weights[0] < 0.02
-    assert found.region_weights[1] > 0.35  # of 0.45: it was told of half of the trials
-    alone = reweight_elicited_priors([wrong], SURROGATE, NUMBERS, gate=GATE, seed=0)
-    assert (found.trust or 0.0) > 10.0 * (alone.trust or 0.0)
-
-
-def test_a_later_wrong_answer_does_not_spoil_a_right_one() -> None:
-    right, wrong = ElicitedPrior(prior_at(0.3)), ElicitedPrior(prior_at(0.9), frozenset(range(4)), trial_number=4)
-    found = reweight_elicited_priors([right, wrong], SURROGATE, NUMBERS, gate=GATE, seed=0)
-    assert found.region_weights[1] < 0.25  # of 0.45, on twelve trials
-    assert found.region_weights[0] > 3.0 * found.region_weights[1]
+def test_a_later_wrong_answer_loses_its_weight_by_the_same_factor_as_any_other() -> None:
+    wrong = ElicitedPrior(prior_at(0.9), frozenset(range(4)), trial_number=4)
+    before, after = weigh(wrong)[0], weigh(ElicitedPrior(prior_at(0.3)), wrong)[1]
+    assert after.details() == before.details()
+    assert (after.trust or 0.0) < 0.6  # of 0.8 as stated, on twelve trials
 
 
 def test_no_opinion_at_first() -> None:
-    beliefs = [ElicitedPrior(UniformPrior(SPACE)), ElicitedPrior(prior_at(0.3), frozenset(range(8)), trial_number=8)]
-    found = reweight_elicited_priors(beliefs, SURROGATE, NUMBERS, gate=GATE, seed=0)
-    assert len(found.region_weights) == len(found.bayes_factors) == 1
-    none = reweight_elicited_priors([ElicitedPrior(UniformPrior(SPACE))], SURROGATE, NUMBERS, gate=GATE, seed=0)
+    none, later = weigh(ElicitedPrior(UniformPrior(SPACE)), ElicitedPrior(prior_at(0.3), frozenset(range(8))))
     assert none.prior.is_uniform
+    assert none.trust is None
+    assert len(later.region_weights) == 1
+
+
+DECAYS = [
+    BoundedLossDecay(max_loss=math.e, from_trial=20),
+    BoundedLossDecay(max_loss=2.0, from_trial=5),
+    BoundedLossDecay(max_loss=1.1, from_trial=40, log_range=3.0),
+]
+
+
+@given(
+    asked_at=st.lists(st.integers(0, 60), min_size=1, max_size=4).map(sorted),
+    n=st.integers(0, 80),
+    decay=st.sampled_from(DECAYS),
+    trusts=st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4),
+)
+def test_the_loss_bound_holds_for_the_sum_of_the_terms(
+    asked_at: list[int], n: int, decay: BoundedLossDecay, trusts: list[float]
+) -> None:
+    """`Σ_m γ_m L_m <= n_0 ln c / n`, recomputed, whatever the evidence has left of the answers."""
+    beliefs = [ElicitedPrior(prior_at(0.2 + 0.1 * i), trial_number=at) for i, at in enumerate(asked_at)]
+    left = [
+        Evidence(prior=one.prior.with_weights([t], 1.05 - t))
+        for one, t in zip(beliefs, trusts, strict=False)
+        if isinstance(one.prior, MixturePrior)
+    ]
+    found = exponents(decay, beliefs, left, ages=[max(n - at, 0) for at in asked_at], n=n)
+    total = sum(gamma * one.prior.log_range for gamma, one in zip(found, left, strict=True))
+    assert total <= decay.from_trial * math.log(decay.max_loss) / max(n, 1) + 1e-9
+    assert all(0.0 <= gamma <= 1.0 for gamma in found)
+
+
+def test_a_single_answer_has_the_schedule_that_it_was_given() -> None:
+    belief = ElicitedPrior(prior_at(0.3))
+    evidence = [Evidence(prior=belief.prior)]
+    decay = BoundedLossDecay(max_loss=math.e, from_trial=20)
+    expected = decay.for_prior(belief.prior)(7)
+    assert exponents(decay, [belief], evidence, ages=[7], n=7) == [pytest.approx(expected)]
+    assert exponents(PowerDecay(10.0), [belief], evidence, ages=[7], n=7) == [pytest.approx(10.0 / 7)]
+    assert exponents(None, [belief], evidence, ages=[7], n=7) == [0.0]
+
+
+def test_trust_that_falls_makes_the_pull_smaller() -> None:
+    """With the range of what is left alone, a refuted prior would get a larger exponent for its smaller range."""
+    belief = ElicitedPrior(prior_at(0.3))
+    assert isinstance(belief.prior, MixturePrior)
+    decay = BoundedLossDecay(max_loss=math.e, from_trial=20)
+    left = [belief.prior.with_weights([weight], 1.0 - weight) for weight in (0.9, 0.5, 0.1, 0.01)]
+    pulls = [
+        exponents(decay, [belief], [Evidence(prior=prior)], ages=[20], n=20)[0] * prior.log_range for prior in left
+    ]
+    assert pulls == sorted(pulls, reverse=True)
+    assert pulls[0] == pytest.approx(1.0)
+    assert pulls[-1] < 0.1
+
+
+def test_every_answer_has_its_own_clock() -> None:
+    """A new answer starts afresh and sets no earlier one back."""
+    beliefs = [ElicitedPrior(prior_at(x), trial_number=at) for x, at in ((0.3, 0), (0.6, 10))]
+    evidence = [Evidence(prior=belief.prior) for belief in beliefs]
+    assert exponents(PowerDecay(10.0), beliefs, evidence, ages=[12, 2], n=12) == pytest.approx([10.0 / 12, 5.0])

@@ -13,7 +13,7 @@ from llm_prior_bo import Elicitation, EvidenceTrust, PriorAnswer, SearchSpace, U
 from llm_prior_bo.elicitation.prompt.insights import NumericQuantiles
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, reweight_elicited_priors
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, weigh_elicited_priors
 from llm_prior_bo.optimization.importance import parameter_importance, study_insights
 
 SPACE = SearchSpace(
@@ -60,7 +60,7 @@ def test_insights() -> None:
         Elicitation(PriorAnswer.by_hand(numeric={"lr": (0.5, 0.2, 1.0)}), trial_number=20, reason="every"),
     ]
     beliefs = [ElicitedPrior(build_prior(answer.answer, SPACE)) for answer in answers]
-    evidence = reweight_elicited_priors(beliefs, surrogate, range(40), gate=EvidenceTrust(), seed=0)
+    evidence = weigh_elicited_priors(beliefs, surrogate, range(40), gate=EvidenceTrust(), seed=0)
     insights = study_insights(
         surrogate, evidence, [[answer] for answer in answers], trials=tuple(range(40)), reason="every"
     )
@@ -84,7 +84,7 @@ def test_insights() -> None:
 def test_without_a_gate_no_region_has_fared_in_any_way() -> None:
     surrogate = fitted(bowl)
     answer = Elicitation(PriorAnswer.by_hand(numeric={"lr": (1e-3, 3e-4, 3e-3)}))
-    evidence = reweight_elicited_priors(
+    evidence = weigh_elicited_priors(
         [ElicitedPrior(build_prior(answer.answer, SPACE))], surrogate, range(40), gate=None, seed=0
     )
     assert study_insights(surrogate, evidence, [[answer]], trials=(), reason="stagnation").regions == ()

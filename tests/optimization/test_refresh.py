@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from llm_prior_bo import RefreshPolicy
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.optimization.refresh import DEFAULT_REFRESH
 from llm_prior_bo.study.progress import StudyProgress
 
-ALL = RefreshPolicy(every=10, lost_trust=0.05, stagnation=8, min_new_trials=5, max_elicitations=3)
+ALL = RefreshPolicy(every=10, growth=1, lost_trust=0.05, stagnation=8, min_new_trials=5, max_elicitations=3)
 
 
 def progress(**given: Any) -> StudyProgress:
@@ -72,6 +73,9 @@ def test_every_reason_can_be_switched_off() -> None:
         {"stagnation": -1},
         {"max_elicitations": None},
         {"min_new_trials": 0},
+        {"growth": 0.5},
+        {"growth": float("inf")},
+        {"growth": "fast"},
         {"lost_trust": 1.5},
         {"lost_trust": float("nan")},
     ],
@@ -79,3 +83,12 @@ def test_every_reason_can_be_switched_off() -> None:
 def test_refuses(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"Expected {next(iter(wrong))}"):
         RefreshPolicy(**wrong)
+
+
+@pytest.mark.parametrize(("n_questions", "distance"), [(1, 10), (2, 20), (3, 40)])
+def test_the_distances_double_by_default(n_questions: int, distance: int) -> None:
+    """After 10, 30 and 70 finished trials, and never again."""
+    state = {"n_at_last_question": 5, "n_questions": n_questions}
+    assert DEFAULT_REFRESH.due(progress(n_finished=5 + distance, **state)) == "every"
+    assert DEFAULT_REFRESH.due(progress(n_finished=4 + distance, **state)) is None
+    assert DEFAULT_REFRESH.due(progress(n_finished=999, n_at_last_question=5, n_questions=4)) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import optuna
 import pytest
@@ -11,7 +12,7 @@ from llm_prior_bo import Elicitation, PriorAnswer
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.study.answer_records import save_elicitation, save_failure
 from llm_prior_bo.study.diagnostics import study_statistics
-from llm_prior_bo.study.trial_records import Suggestion, publish_suggestion
+from llm_prior_bo.study.trial_records import AnswerPart, Suggestion, publish_suggestion
 
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.5, 0.2, 0.8)})
 SUGGESTION = Suggestion(params={"x": 0.5}, phase="model", n=4, exponent=2.5, log_acquisition=-1.0, log_prior=0.5)
@@ -77,7 +78,7 @@ def test_all_of_it_is_json(study: optuna.Study) -> None:
 
 
 def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
-    told = {"trust": 0.8, "region_weights": [0.5, 0.3], "bayes_factors": [2.0, 1.2]}
+    part = AnswerPart(0, 1, 10.0, 0.1, 1.0, 12.0, trust=0.8, region_weights=(0.5, 0.3), bayes_factors=(2.0, 1.2))
     records = [
         Suggestion(params={"x": 0.1}, phase="startup", n=0, log_prior=0.2),
         Suggestion(
@@ -90,7 +91,7 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
             prior_score=1.0,
             feasibility_score=-0.4,
             loss_bound=12.0,
-            details=told,
+            answers=(part,),
         ),
     ]
     for record in records:
@@ -108,5 +109,6 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
         "log_prior": 0.1,
         "success_probability": None,
         "feasibility_score": -0.4,
-        **told,
+        "trust": 0.8,
+        "answers": [asdict(part)],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import optuna
@@ -15,7 +16,7 @@ from optuna.trial import TrialState, create_trial
 from llm_prior_bo import Elicitation, PriorAnswer, SearchSpace
 from llm_prior_bo.study.answer_records import FailureRecord
 from llm_prior_bo.study.progress import StudyProgress, study_progress
-from llm_prior_bo.study.trial_records import SUGGESTION_KEY
+from llm_prior_bo.study.trial_records import SUGGESTION_KEY, AnswerPart, Suggestion
 
 SPACE = SearchSpace({"x": FloatDistribution(0, 1)})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)})
@@ -24,8 +25,9 @@ ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)})
 def add(study: optuna.Study, values: Sequence[float] | None, *, trust: float | None = None, **options: Any) -> None:
     attributes = {}
     if trust is not None:
-        record = {"params": {"x": 0.5}, "phase": "model", "n": 1, "details": {"trust": trust}}
-        attributes[SUGGESTION_KEY] = json.dumps(record)
+        part = AnswerPart(0, 1, 1.0, 0.0, 0.0, 1.0, trust=trust)
+        suggestion = Suggestion(params={"x": 0.5}, phase="model", n=1, answers=(part,))
+        attributes[SUGGESTION_KEY] = json.dumps(asdict(suggestion))
     state = TrialState.COMPLETE if values is not None else TrialState.FAIL
     study.add_trial(create_trial(state=state, values=values, system_attrs=attributes, **options))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from llm_prior_bo.study.trial_records import (
     HEARTBEAT_KEY,
     STARTED_KEY,
     SUGGESTION_KEY,
+    AnswerPart,
     Suggestion,
     abandon,
     asker,
@@ -51,7 +53,10 @@ SUGGESTION = Suggestion(
     log_acquisition=-3.25,
     log_prior=1.5,
     loss_bound=4.25,
-    details={"trust": 0.75, "region_weights": [0.5, 0.25], "bayes_factors": [1.5, 1e-6]},
+    answers=(
+        AnswerPart(0, 7, 0.5, 1.5, 0.75, 4.25, trust=0.75, region_weights=(0.5, 0.25), bayes_factors=(1.5, 1e-6)),
+        AnswerPart(5, 2, 0.25, -0.5, -0.125, 1.5),
+    ),
 )
 
 
@@ -133,7 +138,8 @@ def test_a_record_of_before_there_were_gates() -> None:
     assert record is not None
     assert record.exponent == 0.5
     assert record.loss_bound is None
-    assert record.details == {}
+    assert record.answers == ()
+    assert record.trust is None
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:
@@ -183,30 +189,35 @@ ODD: list[Any] = [
 """What anybody may have written where something else belongs."""
 
 
-@pytest.mark.parametrize("name", ["exponent", "log_prior", "slot", "details", "success_probability", "loss_bound"])
+@pytest.mark.parametrize("name", ["exponent", "log_prior", "slot", "answers", "success_probability", "loss_bound"])
 @pytest.mark.parametrize("value", ODD, ids=repr)
 def test_a_readable_record_has_fields_of_their_kinds(name: str, value: Any) -> None:
     record = read_suggestion(with_record(json.dumps({"params": {"x": 1}, "phase": "model", "n": 3, name: value})))
     if record is not None:
         read = getattr(record, name)
-        kinds: dict[str, Any] = {"details": dict, "slot": int | None}
+        kinds: dict[str, Any] = {"answers": tuple, "slot": int | None}
         assert isinstance(read, kinds.get(name, float | int | None))
 
 
-@pytest.mark.parametrize("value", [*ODD, [-1.0], [0.9, 0.9], [float("nan")]], ids=repr)
-def test_details_of_a_gate_are_what_a_gate_writes(value: Any) -> None:
-    names = ("trust", "region_weights", "bayes_factors")
-    text = json.dumps(
-        {"params": {}, "phase": "model", "n": 3, "details": {**dict.fromkeys(names, value), "own": value}}
-    )
-    record = read_suggestion(with_record(text))
+@pytest.mark.parametrize("name", ["trust", "region_weights", "bayes_factors", "age", "exponent", "asked_at"])
+@pytest.mark.parametrize("value", [*ODD, [-1.0], [0.9, 0.9], [float("nan")], 1.5], ids=repr)
+def test_the_part_of_an_answer_is_what_a_sampler_writes(name: str, value: Any) -> None:
+    """Else there is none, and the rest of the record can be read."""
+    part = {**asdict(SUGGESTION.answers[0]), name: value}
+    record = read_suggestion(with_record(json.dumps({"params": {}, "phase": "model", "n": 3, "answers": [part]})))
     assert record is not None
-    assert isinstance(record.details.get("trust"), float | int | None)
-    weights = record.details.get("region_weights", [])
-    assert all(weight >= 0 for weight in weights)
-    assert sum(weights) <= 1.0 + 1e-6
-    assert all(isinstance(factor, float | int) for factor in record.details.get("bayes_factors", []))
-    assert "own" in record.details
+    for read in record.answers:
+        assert read.trust is None or 0.0 <= read.trust <= 1.0
+        assert all(weight >= 0.0 for weight in read.region_weights)
+        assert sum(read.region_weights) <= 1.0 + 1e-6
+        assert all(isinstance(factor, float) for factor in read.bayes_factors)
+        assert isinstance(read.age, int)
+
+
+def test_trust_is_that_in_the_answer_that_is_trusted_most() -> None:
+    parts = tuple(replace(SUGGESTION.answers[0], trust=trust) for trust in (0.2, None, 0.6))
+    assert replace(SUGGESTION, answers=parts).trust == 0.6
+    assert replace(SUGGESTION, answers=parts[1:2]).trust is None
 
 
 KEYS = [

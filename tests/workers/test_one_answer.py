@@ -84,7 +84,9 @@ class TestLaterAnswers:
             return Reply(body=completion(answer.model_dump_json()), after_s=1.0)
 
         server.always = another
-        policy = RefreshPolicy(every=10, lost_trust=None, stagnation=None, space_change=False, max_elicitations=3)
+        policy = RefreshPolicy(
+            every=10, growth=1, lost_trust=None, stagnation=None, space_change=False, max_elicitations=3
+        )
         place = open_place(kind)
         crew = gather(place, Asking(server.url, n_startup_trials=ALL_STARTUP, options={"refresh": policy}))
         crew.start(8, n_trials=6)
