@@ -200,6 +200,16 @@ def test_other_words(server: FakeServer, status: int, message: str, told: str, r
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("status", [400, 404, 418, 422, 500, 503])
+@pytest.mark.parametrize(
+    "body", [b'{"detail": "the gate is shut"}', b'{"error": "the gate is shut"}', b"the gate is shut"]
+)
+def test_what_a_server_says_in_a_form_of_its_own_is_told(server: FakeServer, status: int, body: bytes) -> None:
+    server.always = Reply(status, body)
+    with pytest.raises(CompletionError, match="the gate is shut"):
+        client(server).complete(MESSAGES, SCHEMA)
+
+
 def test_an_error_of_any_length_is_told_in_short(server: FakeServer) -> None:
     server.always = Reply(400, json.dumps(openai_error("no " * 1_000_000)).encode())
     with pytest.raises(CompletionError) as caught:
