@@ -222,7 +222,8 @@ def refused_field(text: str, names: Iterable[str]) -> str | None:
 
 def words_of(error: Exception) -> str:
     """The beginning of an error's own text, with the response's body where openai 3 leaves it out of that."""
-    text = str(error)[:MAX_READ_CHARACTERS]
+    # "Raw keys" are what LiteLLM lists where an answer is missing: fields of openai's class, `moderation` among them.
+    text = str(error)[:MAX_READ_CHARACTERS].split("Raw keys:")[0]
     body = _body_of(error)
     return f"{text} - {body}"[:MAX_READ_CHARACTERS] if body and _ONLY_STATUS.search(text) else text
 

@@ -172,6 +172,15 @@ def test_a_content_filter_is_called_by_its_name(server: FakeServer, status: int,
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"choices": []}', b'{"choices": null}'])
+def test_a_response_without_choices_is_no_content_filter(server: FakeServer, body: bytes) -> None:
+    server.always = Reply(body=body)
+    with pytest.raises(CompletionError) as caught:
+        client(server).complete(MESSAGES, SCHEMA)
+    assert "content filter" not in str(caught.value)
+    assert caught.value.retryable
+
+
 def test_a_content_filter_that_leaves_nothing_of_an_answer(server: FakeServer, context: StudyContext) -> None:
     server.always = Reply(body=completion(None, finish_reason="content_filter"))
     elicitor = LLMElicitor("openai/anything", api_base=server.url, api_key="key", timeout=20.0, max_retries=0)
