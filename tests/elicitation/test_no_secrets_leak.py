@@ -9,6 +9,7 @@ import logging
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,22 @@ def test_no_exception_holds_a_key(server: FakeServer, fault: str) -> None:
                 assert_clean(f"{link!r} {link} {link.__dict__}", type(link).__name__)
         else:
             assert_clean(repr(result), "completion")
+
+
+def test_the_log_of_a_client_of_the_users_own_holds_no_key(
+    server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    import openai
+
+    caplog.set_level(logging.DEBUG)
+    server.always = replace(good(), headers={"X-Echo": KEYS["option"]})
+    with openai.OpenAI(api_key=KEYS["option"], base_url=server.url, default_query={"key": KEYS["header"]}) as own:
+        client = LiteLLMClient("openai/anything", client=own, **options(server))
+        client.complete(({"role": "user", "content": "?"},), portable_schema())
+    assert KEYS["header"] in server.paths[0]
+    assert "HTTP Request: POST" in caplog.text
+    assert "x-echo" in caplog.text.lower()
+    assert_clean(caplog.text, "log")
 
 
 def test_what_counts_as_a_secret() -> None:

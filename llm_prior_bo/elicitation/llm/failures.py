@@ -220,11 +220,32 @@ def refused_field(text: str, names: Iterable[str]) -> str | None:
     return None
 
 
+def words_of(error: Exception) -> str:
+    """The beginning of an error's own text, with the response's body where openai 3 leaves it out of that."""
+    # "Raw keys" are what LiteLLM lists where an answer is missing: fields of openai's class, `moderation` among them.
+    text = str(error)[:MAX_READ_CHARACTERS].split("Raw keys:")[0]
+    body = _body_of(error)
+    return f"{text} - {body}"[:MAX_READ_CHARACTERS] if body and _ONLY_STATUS.search(text) else text
+
+
+_ONLY_STATUS = re.compile(r"Error code: \d+\s*$")
+
+
+def _body_of(error: BaseException | None) -> object:
+    """What the server sent, parsed if it is JSON: of the client's error, for LiteLLM does not always pass it on."""
+    while error is not None:
+        body: object = getattr(error, "body", None)
+        if body is not None:
+            return body
+        error = error.__context__
+    return None
+
+
 def text_of(error: Exception) -> str:
     """The beginning of an error's text, its code, the field that it names and its other keys: lower case, one line."""
-    body = getattr(error, "body", None)
+    body = _body_of(error)
     keys = list(body)[:20] if isinstance(body, Mapping) else []
-    parts = (error, getattr(error, "code", None) or "", getattr(error, "param", None) or "", *keys)
+    parts = (words_of(error), getattr(error, "code", None) or "", getattr(error, "param", None) or "", *keys)
     return " ".join(" ".join(str(part)[:MAX_READ_CHARACTERS] for part in parts).lower().split())
 
 

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -139,14 +140,21 @@ def guarded_client(handler: Any, guard: Guard, openai_options: dict[str, Any]) -
     guard.watch(handler.client)
 
     class GuardedClient(type(handler)):  # type: ignore[misc]  # LiteLLM is imported when a model is asked
+        @cached_property
+        def openai(self) -> Any:  # made when it is asked for, if at all: without a key it cannot be made
+            import openai
+
+            return openai.OpenAI(**openai_options, http_client=handler.client)
+
         def __getattr__(self, name: str) -> Any:
             if name.startswith("__"):
                 raise AttributeError(name)
-            if "openai" not in self.__dict__:  # now, if at all: without a key it cannot be made
-                import openai
+            return getattr(self.openai, name)
 
-                self.__dict__["openai"] = openai.OpenAI(**openai_options, http_client=handler.client)
-            return getattr(self.__dict__["openai"], name)
+        def post(self, *args: Any, **options: Any) -> Any:
+            # LiteLLM calls its own, and from 1.109 on OpenAI's too. Only that one takes `cast_to`, and requires it.
+            send = self.openai.post if "cast_to" in options else super().post
+            return send(*args, **options)
 
     handler.__class__ = GuardedClient
     return handler

@@ -23,6 +23,7 @@ from llm_prior_bo.elicitation.llm.failures import (
     retry_after,
     status_of,
     text_of,
+    words_of,
 )
 from llm_prior_bo.elicitation.llm.guarded_http import Guard, guarded_client
 from llm_prior_bo.elicitation.llm.import_litellm import import_litellm, new_handler
@@ -49,7 +50,8 @@ class LiteLLMClient:
     knows no system messages, their text goes before the user's. What worked is remembered for the next request.
 
     No redirect to another host is followed, and a response of more than `MAX_RESPONSE_BYTES` is given up on (except
-    with Azure, Bedrock and SageMaker, whose requests are signed for one address, and with a `client=` of your own).
+    with Azure, Bedrock and SageMaker, whose requests are signed for one address, with a `client=` of your own, and with
+    a few providers for which LiteLLM takes no client, Cohere and Cloudflare among them).
 
     Args:
         model: LiteLLM's name of the model: "gpt-4o", "anthropic/claude-sonnet-4-5", "ollama_chat/llama3.1".
@@ -307,7 +309,7 @@ class LiteLLMClient:
 
     def _detail(self, error: Exception) -> str:
         """The exception's own words, on one line, without keys, tracebacks and LiteLLM's repetitions."""
-        text = str(error)[:MAX_READ_CHARACTERS].split("Traceback (most recent call last)")[0]
+        text = words_of(error).split("Traceback (most recent call last)")[0]
         text = redact(text, secrets=self.secrets)
         text = re.sub(r"litellm\.(\w+): (?:\1: )?", "", " ".join(text.split()))
         return cut_off(text, _MAX_DETAIL_CHARACTERS)

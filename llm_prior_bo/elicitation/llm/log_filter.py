@@ -12,11 +12,9 @@ from collections.abc import Iterable
 from llm_prior_bo.elicitation.llm.secrets import redact
 
 LOGGERS = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
+    *("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"),
+    # openai 3 sends with these where it makes its HTTP client itself, as in a `client=` of the user's own.
+    *("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy"),
     "openai._base_client",
     "LiteLLM",
 )

@@ -172,6 +172,15 @@ def test_a_content_filter_is_called_by_its_name(server: FakeServer, status: int,
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"choices": []}', b'{"choices": null}'])
+def test_a_response_without_choices_is_no_content_filter(server: FakeServer, body: bytes) -> None:
+    server.always = Reply(body=body)
+    with pytest.raises(CompletionError) as caught:
+        client(server).complete(MESSAGES, SCHEMA)
+    assert "content filter" not in str(caught.value)
+    assert caught.value.retryable
+
+
 def test_a_content_filter_that_leaves_nothing_of_an_answer(server: FakeServer, context: StudyContext) -> None:
     server.always = Reply(body=completion(None, finish_reason="content_filter"))
     elicitor = LLMElicitor("openai/anything", api_base=server.url, api_key="key", timeout=20.0, max_retries=0)
@@ -198,6 +207,16 @@ def test_other_words(server: FakeServer, status: int, message: str, told: str, r
         client(server).complete(MESSAGES, SCHEMA)
     assert caught.value.retryable is retryable
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 418, 422, 500, 503])
+@pytest.mark.parametrize(
+    "body", [b'{"detail": "the gate is shut"}', b'{"error": "the gate is shut"}', b"the gate is shut"]
+)
+def test_what_a_server_says_in_a_form_of_its_own_is_told(server: FakeServer, status: int, body: bytes) -> None:
+    server.always = Reply(status, body)
+    with pytest.raises(CompletionError, match="the gate is shut"):
+        client(server).complete(MESSAGES, SCHEMA)
 
 
 def test_an_error_of_any_length_is_told_in_short(server: FakeServer) -> None:
