@@ -29,6 +29,7 @@ from llm_prior_bo.elicitation import (
     ReplayElicitor,
     StudyContext,
 )
+from llm_prior_bo.elicitation.answer_file import load_answer, save_answer
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit
 from llm_prior_bo.optimization.refresh import RefreshPolicy
@@ -72,6 +73,8 @@ __all__ = [
     "TrustGate",
     "UniformPrior",
     "build_prior",
+    "load_answer",
     "pool_priors",
     "prior_weighted",
+    "save_answer",
 ]
