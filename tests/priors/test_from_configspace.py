@@ -18,8 +18,9 @@ LOG = FloatDistribution(1e-4, 1.0, log=True)
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ConfigSpace", None)
+    something: Any = object()
     with pytest.raises(ConfigurationError, match="ConfigSpace, which is not installed"):
-        prior_from_configspace(object(), SearchSpace({"x": LOG}))
+        prior_from_configspace(something, SearchSpace({"x": LOG}))
 
 
 class TestWithThePackage:
@@ -153,8 +154,9 @@ class TestWithThePackage:
             self.prior(cs, LOG, **options)
 
     def test_something_else(self, cs: Any) -> None:  # noqa: ARG002 - the package has to be there
+        something: Any = {"x": (0, 1)}
         with pytest.raises(ConfigurationError, match=r"Expected a ConfigSpace\.ConfigurationSpace"):
-            prior_from_configspace({"x": (0, 1)}, SearchSpace({"x": LOG}))
+            prior_from_configspace(something, SearchSpace({"x": LOG}))
 
 
 def _tensor(values: Any) -> Any:
