@@ -117,9 +117,7 @@ def save_answer(
     assert isinstance(content, PriorAnswer)
     data = _readable(content, _origin_of(record))
     repairs = record.repairs if record is not None else ()
-    text = (
-        json.dumps(data, indent=2) + "\n" if path.suffix == ".json" else "\n".join(_yaml(data, repairs, space)) + "\n"
-    )
+    text = json.dumps(data, indent=2) if path.suffix == ".json" else "\n".join(_yaml(data, repairs, space))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:

@@ -10,15 +10,12 @@ from scipy.stats import beta as beta_distribution
 
 from llm_prior_bo.errors import ConfigurationError, PriorError
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
-from llm_prior_bo.priors.mixture import MixturePrior
+from llm_prior_bo.priors.mixture import MIN_UNIFORM_WEIGHT, MixturePrior
 from llm_prior_bo.priors.region import RegionPrior
 from llm_prior_bo.space import Column, SearchSpace
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
-
-MIN_UNIFORM_WEIGHT = 0.05
-"""The uniform floor is never lower, as in `build_prior`."""
 
 
 def prior_from_configspace(
@@ -88,21 +85,17 @@ def _marginal(column: Column, parameter: Any, default_scale: float | None) -> Ma
         return _table(column, parameter, choices, default_scale)
     if column.kind == "categorical" or not hasattr(parameter, "lower"):
         return None  # a number that has become a choice, or a constant
-    if bool(parameter.log) != column.log:
-        raise PriorError(
-            f"Expected one scale of {column.name!r}, got it {'logarithmic' if parameter.log else 'linear'} in the "
-            "ConfigSpace only; give both log=True or neither."
-        )
     if hasattr(parameter, "mu"):
         return _normal(column, parameter)
     if hasattr(parameter, "alpha"):
-        return _from_beta(column, parameter)
+        return None if parameter.alpha == parameter.beta == 1.0 else _from_beta(column, parameter)
     if default_scale is None:
         return None
     return SplitNormalMarginal(column, float(column.to_unit(parameter.default_value)), default_scale, default_scale)
 
 
 def _normal(column: Column, parameter: Any) -> SplitNormalMarginal:
+    _check_scale(column, parameter)
     # ConfigSpace 1.2's own formula, `UnitScaler.vectorize_size`: the bound is added, so that sigma is about a factor.
     sigma = abs(math.log(parameter.lower + parameter.sigma)) if column.log else parameter.sigma
     low, high = column.distribution.low, column.distribution.high  # type: ignore[attr-defined]  # it is numeric
@@ -111,10 +104,17 @@ def _normal(column: Column, parameter: Any) -> SplitNormalMarginal:
     return SplitNormalMarginal(column, float(column.to_unit(parameter.mu)), scale, scale)
 
 
-def _from_beta(column: Column, parameter: Any) -> SplitNormalMarginal | None:
+def _check_scale(column: Column, parameter: Any) -> None:
+    if bool(parameter.log) != column.log:
+        raise PriorError(
+            f"Expected one scale of {column.name!r}, got it {'logarithmic' if parameter.log else 'linear'} in the "
+            "ConfigSpace only; give both log=True or neither."
+        )
+
+
+def _from_beta(column: Column, parameter: Any) -> SplitNormalMarginal:
+    _check_scale(column, parameter)
     alpha, beta = parameter.alpha, parameter.beta
-    if alpha == beta == 1.0:
-        return None
     low, high = float(parameter.lower), float(parameter.upper)
     low, high = (math.log(low), math.log(high)) if parameter.log else (low, high)
     mode = (alpha - 1.0) / (alpha + beta - 2.0)

@@ -33,6 +33,7 @@ from llm_prior_bo.elicitation.answer.names import listing
 from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.errors import ConfigurationError, PriorError
 from llm_prior_bo.priors import CategoricalMarginal, Marginal, MixturePrior, RegionPrior, SplitNormalMarginal
+from llm_prior_bo.priors.mixture import MIN_UNIFORM_WEIGHT
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 from llm_prior_bo.study.storage import all_trials, trial_constraints
 
@@ -44,9 +45,6 @@ DEFAULT_MIN_SCALE = 0.25
 
 MAX_COUNT = 2.0
 """The best trials of a study count as no more than so many where a choice is concerned."""
-
-MIN_UNIFORM_WEIGHT = 0.05
-"""The uniform floor is never lower, as in `build_prior`."""
 
 _PROBABILITY = 0.9  # the quantile at which a normal and a Student t distribution are matched
 

@@ -101,6 +101,7 @@ def test_what_a_person_sees(elicitation: Elicitation, space: SearchSpace, tmp_pa
     assert "learning_rate: [0.001, 0.0003, 0.1]  # best, low, high; 0.0001 to 0.1, log scale" in lines
     assert "optimizer: {adam: 0.5, sgd: 0.25}  # probabilities; of adam, sgd, rmsprop" in lines
     assert "- [learning_rate, dropout, 0.5]" in lines
+    assert "" not in lines
     assert 'model: "some/model"' in lines
     assert [line for line in lines if line.startswith("# Repaired: ") and "learning_rate" in line]
 

@@ -139,6 +139,8 @@ class TestWithThePackage:
             )
 
     def test_another_scale(self, cs: Any) -> None:
+        default = cs.UniformFloatHyperparameter("x", 1e-4, 1, default_value=0.01)
+        assert self.normal(cs, LOG, default, default_scale=0.2).mode_unit == pytest.approx(0.5)
         with pytest.raises(PriorError, match="got it linear in the ConfigSpace only"):
             self.prior(cs, LOG, cs.NormalFloatHyperparameter("x", mu=0.5, sigma=0.1, lower=1e-4, upper=1))
 
