@@ -110,14 +110,15 @@ def save_answer(
         AnswerError: If the answer has numeric and categorical rows about one parameter in a region.
     """
     path = Path(path)
-    if path.suffix not in (*YAML_SUFFIXES, ".json"):
+    suffix = path.suffix.lower()
+    if suffix not in (*YAML_SUFFIXES, ".json"):
         raise ConfigurationError(f"Expected a file that ends in .yaml, .yml or .json, got {str(path)!r}.")
     record = answer if isinstance(answer, Elicitation) else None
     content = record.answer if record is not None else answer
     assert isinstance(content, PriorAnswer)
     data = _readable(content, _origin_of(record))
     repairs = record.repairs if record is not None else ()
-    text = json.dumps(data, indent=2) if path.suffix == ".json" else "\n".join(_yaml(data, repairs, space))
+    text = json.dumps(data, indent=2) if suffix == ".json" else "\n".join(_yaml(data, repairs, space))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
@@ -146,7 +147,7 @@ def read_answer_file(path: str | Path) -> AnswerFile:
     """
     text = read_text_file(path, what="an answer")
     try:
-        document = read_yaml(text) if Path(path).suffix in YAML_SUFFIXES else _read_json(text)
+        document = read_yaml(text) if Path(path).suffix.lower() in YAML_SUFFIXES else _read_json(text)
         return _answer_file(document)
     except AnswerError as error:
         hint = " It looks like a recording: use ReplayElicitor." if '"completions"' in text else ""

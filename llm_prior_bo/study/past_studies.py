@@ -197,13 +197,18 @@ def _normal(
     left, right = scale, scale
     numeric = [d for d in ranges if isinstance(d, FloatDistribution | IntDistribution)]
     if numeric:
-        low, high = column.to_unit([min(d.low for d in numeric), max(d.high for d in numeric)])
+        low, high = min(d.low for d in numeric), max(d.high for d in numeric)
         # The best trials press against an end that is none any more.
-        if low > 0.0 and mode - scale < low:
+        if not _is_end(column, low, 0.0) and mode - scale < float(column.to_unit(low)):
             left = max(left, mode)
-        if high < 1.0 and mode + scale > high:
+        if not _is_end(column, high, 1.0) and mode + scale > float(column.to_unit(high)):
             right = max(right, 1.0 - mode)
     return SplitNormalMarginal(column, mode, left, right)
+
+
+def _is_end(column: Column, bound: float, end: float) -> bool:
+    """Whether an earlier bound is at, or beyond, the end of a column (0 or 1); on a grid in its last cell."""
+    return float(column.snap(column.to_unit(bound))) == float(column.snap(end))
 
 
 def _predictive_scale(units: FloatArray) -> float:

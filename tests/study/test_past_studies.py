@@ -117,6 +117,13 @@ class TestNumeric:
         assert at_end.mode_unit == 0.75
         assert at_end.right_scale == pytest.approx(0.25)
         assert at_end.left_scale == pytest.approx(0.05 * math.sqrt(2.0))
+        same = study_of([({"n": 1}, 0.0)], {"n": IntDistribution(1, 4)})
+        at_same_end = marginal(
+            prior_from_study(same, SearchSpace({"n": IntDistribution(1, 4)}), min_scale=0.05).regions[0], "n"
+        )
+        assert at_same_end.left_scale == at_same_end.right_scale
+        at_start = marginal(prior_from_study(line(0.0), wider, top=1, min_scale=0.05).regions[0])
+        assert at_start.mode_unit == at_start.left_scale == pytest.approx(0.5)
         inside = marginal(prior_from_study(line(0.5, n=21), wider, top=1, min_scale=0.05).regions[0])
         assert inside.right_scale == inside.left_scale
 

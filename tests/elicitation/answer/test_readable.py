@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_prior_bo.elicitation.answer.readable import answer_from_readable, is_flat, readable_regions
 from llm_prior_bo.elicitation.answer.schema import CategoricalBelief, Correlation, NumericBelief, PriorAnswer, Region
@@ -105,6 +108,20 @@ regions:
 def test_mistakes_name_the_line_and_the_key(text: str, told: str) -> None:
     with pytest.raises(AnswerError, match=told):
         read(text)
+
+
+scalars = st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), st.text(max_size=5), st.just("1e400"))
+keys = st.sampled_from(["x", "y", "notes", "confidence", "regions", "label", "weight", "parameters", "correlations"])
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+)
+
+
+@given(anything | st.dictionaries(keys, anything))
+def test_whatever_is_in_a_file_is_an_answer_or_an_error_of_ours(data: object) -> None:
+    with contextlib.suppress(AnswerError):
+        answer = answer_from_readable(Document(data))
+        assert answer.numeric or answer.categorical
 
 
 def test_the_form_of_the_schema_is_told_from_this_one(answer: Answer) -> None:
