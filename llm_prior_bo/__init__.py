@@ -29,14 +29,17 @@ from llm_prior_bo.elicitation import (
     ReplayElicitor,
     StudyContext,
 )
+from llm_prior_bo.elicitation.answer_file import load_answer, save_answer
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
 from llm_prior_bo.priors.build import build_prior
+from llm_prior_bo.priors.from_configspace import prior_from_configspace
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.past_studies import prior_from_study
 
 __version__ = "0.2.0"
 
@@ -72,6 +75,10 @@ __all__ = [
     "TrustGate",
     "UniformPrior",
     "build_prior",
+    "load_answer",
     "pool_priors",
+    "prior_from_configspace",
+    "prior_from_study",
     "prior_weighted",
+    "save_answer",
 ]

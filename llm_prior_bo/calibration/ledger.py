@@ -31,7 +31,7 @@ from llm_prior_bo.calibration.scoring import (
     fit_coverage,
     score_answer,
 )
-from llm_prior_bo.elicitation.record import Elicitation
+from llm_prior_bo.elicitation.record import EDITED_BY_HAND, Elicitation
 from llm_prior_bo.errors import AnswerError, ElicitationWarning, SearchSpaceError
 from llm_prior_bo.study.answer_records import load_elicitations
 
@@ -39,7 +39,7 @@ FORMAT_VERSION = 1
 """Version of the lines. A reader passes over versions that it does not know, with a warning."""
 
 BY_HAND = "fixed"
-"""The model of answers that came from a person or a file; they count only where this name is asked for."""
+"""The model of answers that a person has written or edited; they count only where this name is asked for."""
 
 MIN_TRIALS = 20
 """Studies with fewer finished trials say little about where the optimum is."""
@@ -376,6 +376,8 @@ def _calibration(entries: Sequence[LedgerEntry], model: str) -> ModelCalibration
 
 def _family(model: str | None) -> str:
     """A model's name without provider and date: users ask for "openai/gpt-4o", providers say "gpt-4o-2024-08-06"."""
+    if model is not None and model.endswith(EDITED_BY_HAND):
+        return BY_HAND
     return _DATE_AT_END.sub("", (model or "unknown").strip().lower().rsplit("/", 1)[-1])
 
 

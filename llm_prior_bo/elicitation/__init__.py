@@ -18,6 +18,7 @@ from llm_prior_bo.elicitation.answer.schema import (
     Region,
     portable_schema,
 )
+from llm_prior_bo.elicitation.answer_file import load_answer, save_answer
 from llm_prior_bo.elicitation.blinding import BlindedElicitor, Blinding, blind
 from llm_prior_bo.elicitation.elicitor import BudgetedElicitor, Elicitor
 from llm_prior_bo.elicitation.fixed import FixedElicitor
@@ -85,12 +86,14 @@ __all__ = [
     "blind",
     "check_fit",
     "choice_texts",
+    "load_answer",
     "match_choice",
     "parse_answer",
     "portable_schema",
     "printable",
     "prompt_hash",
     "render_prompt",
+    "save_answer",
     "settings_of",
     "shown_context",
     "validate_answer",

@@ -22,5 +22,5 @@ def read_text_file(path: str | Path, *, what: str) -> str:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(
-            f"Expected the path of a JSON file with {what}, got {str(path)!r}, which cannot be read ({reason})."
+            f"Expected the path of a file with {what}, got {str(path)!r}, which cannot be read ({reason})."
         ) from None

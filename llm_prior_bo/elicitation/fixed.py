@@ -12,7 +12,7 @@ from llm_prior_bo.elicitation.answer.parsing import parse_answer
 from llm_prior_bo.elicitation.answer.repair import validate_answer
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer
 from llm_prior_bo.elicitation.answer.strict import check_names_and_ranges
-from llm_prior_bo.elicitation.files import read_text_file
+from llm_prior_bo.elicitation.answer_file import AnswerFile, read_answer_file
 from llm_prior_bo.elicitation.prompt.context import StudyContext
 from llm_prior_bo.elicitation.record import MAX_RAW_CHARACTERS, Elicitation, provenance
 from llm_prior_bo.elicitation.settings import ElicitationSettings
@@ -23,7 +23,7 @@ class FixedElicitor:
     """An answer that is known already: written by a person, taken from a file. Nobody is asked.
 
     Args:
-        answer: A `PriorAnswer`, the same as a dict or JSON text, or the path of a JSON file.
+        answer: A `PriorAnswer`, the same as a dict or JSON text, or the path of a YAML or JSON file (`load_answer`).
         interval_coverage: Probability with which a stated interval holds the optimum's value (`ElicitationSettings`).
 
     Raises:
@@ -38,10 +38,11 @@ class FixedElicitor:
 
     def __init__(self, answer: PriorAnswer | Mapping[str, Any] | str | Path, *, interval_coverage: float = 0.5) -> None:
         self.settings = ElicitationSettings(interval_coverage=interval_coverage)
-        self._answer = _supplied_answer(answer)
+        supplied = _supplied_answer(answer)
+        self._answer, self._origin = supplied.answer, supplied.origin
 
     def elicit(self, context: StudyContext) -> Elicitation:
-        """The answer, put into canonical form.
+        """The answer, put into canonical form; one that `save_answer` wrote keeps where it came from.
 
         Raises:
             AnswerError: If the answer does not fit the search space: a parameter, a choice or an interval is none of
@@ -55,31 +56,34 @@ class FixedElicitor:
             answer=answer,
             repairs=repairs,
             raw_text=json.dumps(_plain(self._answer), default=str)[:MAX_RAW_CHARACTERS],
-            model="fixed",
+            model="fixed" if self._origin is None else self._origin.author,
             prompt_tokens=0,
             completion_tokens=0,
             cost_usd=0.0,
             n_attempts=0,
-            **provenance(context, None),
+            **(provenance(context, None) | self._known_origin()),
         )
 
+    def _known_origin(self) -> dict[str, str | None]:
+        """What a file says of the question, in the place of `provenance`'s nothing."""
+        origin = self._origin
+        if origin is None:
+            return {}
+        known = {"prompt_version": origin.prompt_version, "prompt_hash": origin.prompt_hash}
+        return known | ({"created_at": origin.created_at} if origin.created_at else {})
 
-def _supplied_answer(answer: PriorAnswer | Mapping[str, Any] | str | Path) -> PriorAnswer | Mapping[str, Any]:
+
+def _supplied_answer(answer: PriorAnswer | Mapping[str, Any] | str | Path) -> AnswerFile:
     if isinstance(answer, PriorAnswer | Mapping):
-        return answer
+        return AnswerFile(answer)
     if not isinstance(answer, str | Path):
         raise AnswerError(
             f"Expected a PriorAnswer, a dict, JSON text or the path of a file, got a {type(answer).__name__}; write "
             "PriorAnswer.by_hand(numeric={name: (best, low, high)})."
         )
     if isinstance(answer, str) and answer.lstrip().startswith("{"):
-        return parse_answer(answer)
-    text = read_text_file(answer, what="an answer")
-    try:
-        return parse_answer(text)
-    except AnswerError as error:
-        hint = " It looks like a recording: use ReplayElicitor." if '"completions"' in text else ""
-        raise AnswerError(f"Cannot use the file {str(answer)!r}. {error}{hint}") from None
+        return AnswerFile(parse_answer(answer))
+    return read_answer_file(answer)
 
 
 def _plain(answer: PriorAnswer | Mapping[str, Any]) -> dict[str, Any]:

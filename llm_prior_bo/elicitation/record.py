@@ -20,6 +20,9 @@ from llm_prior_bo.errors import PersistenceError
 MAX_RAW_CHARACTERS = 40_000
 """A longer text of a model is cut in the record."""
 
+EDITED_BY_HAND = ", edited by hand"
+"""What follows the name of a model whose answer somebody has changed in a file."""
+
 
 @dataclass(frozen=True)
 class Elicitation:
@@ -29,7 +32,8 @@ class Elicitation:
         answer: The answer, repaired, fitting the search space it was asked for.
         repairs: One sentence for each repair.
         raw_text: The text as the model gave it, but for secrets.
-        model: Who answered: the provider's name of the model, "fixed" for a person or a file.
+        model: Who answered: the provider's name of the model, "fixed" for a person or a file. The name ends in
+            `EDITED_BY_HAND` if a person has changed a model's answer.
         prompt_version: Version of the prompt's wording, `None` if nobody was asked.
         prompt_hash: Hash of the prompt, `None` if nobody was asked.
         prompt_tokens: Summed over all attempts; `None` where unknown, as the next two; 0 if nobody was asked.

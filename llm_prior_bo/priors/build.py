@@ -24,6 +24,7 @@ from llm_prior_bo.elicitation.answer.schema import (
 from llm_prior_bo.elicitation.answer.strict import check_names_and_ranges
 from llm_prior_bo.errors import AnswerError, ConfigurationError
 from llm_prior_bo.priors import CategoricalMarginal, Marginal, MixturePrior, RegionPrior, SplitNormalMarginal
+from llm_prior_bo.priors.mixture import MIN_UNIFORM_WEIGHT
 from llm_prior_bo.space import Column, SearchSpace
 
 UNNAMED_MASS = 0.1
@@ -38,7 +39,7 @@ def build_prior(
     space: SearchSpace,
     *,
     interval_coverage: float = 0.5,
-    min_uniform_weight: float = 0.05,
+    min_uniform_weight: float = MIN_UNIFORM_WEIGHT,
     lenient: bool = False,
 ) -> MixturePrior:
     """Turn an answer into a prior over the optimum.

@@ -28,6 +28,9 @@ from llm_prior_bo.priors.region import RegionPrior
 from llm_prior_bo.priors.uniform import UniformPrior, centre, uniform_points
 from llm_prior_bo.space import FloatArray, SearchSpace
 
+MIN_UNIFORM_WEIGHT = 0.05
+"""Least weight of the uniform component of a prior that is built from somebody's belief, however sure they are."""
+
 
 class MixturePrior(OptimumPrior):
     r"""`pi(x) = sum_k w_k pi_k(x) + w_0`, relative to uniform.

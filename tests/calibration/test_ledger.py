@@ -250,8 +250,9 @@ class TestCoverage:
         expected = fit_coverage([own.answers[0].score], centre=centre, prior_strength=7.0)
         assert ledger.coverage("a", prior_strength=7.0) == expected
 
-    def test_answers_by_hand_count_where_asked_for(self, ledger: CalibrationLedger) -> None:
-        write(ledger, *[entry(f"{i}", "fixed", [-2.5, 2.5] * 5) for i in range(10)])
+    @pytest.mark.parametrize("model", ["fixed", "openai/gpt-4o, edited by hand"])
+    def test_answers_by_hand_count_where_asked_for(self, ledger: CalibrationLedger, model: str) -> None:
+        write(ledger, *[entry(f"{i}", model, [-2.5, 2.5] * 5) for i in range(10)])
         assert ledger.coverage() == ledger.coverage("gpt-4o") == 0.5
         assert ledger.coverage("fixed") < 0.4
 
