@@ -345,7 +345,9 @@ def _refusals() -> list[Fault]:
             "content filter",
             1,
         ),
-        unanswered("HTTP 400, complaint of 10 MB", always(fails(400, "no " * 3_500_000)), "sent more than 100,000 bytes"),
+        unanswered(
+            "HTTP 400, complaint of 10 MB", always(fails(400, "no " * 3_500_000)), "sent more than 100,000 bytes"
+        ),
         unanswered("HTTP 400, complaint of 50 kB", always(fails(400, "no " * 17_000)), "malformed", 1),
         unanswered(
             "HTTP 401, a key in the complaint",

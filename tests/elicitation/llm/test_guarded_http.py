@@ -74,9 +74,7 @@ class TestSize:
         ("status", "content_type"),
         [(400, "application/json"), (503, "text/html"), (200, "text/html"), (200, ""), (200, "text/plain")],
     )
-    def test_a_long_complaint_is_given_up(
-        self, server: FakeServer, model: str, status: int, content_type: str
-    ) -> None:
+    def test_a_long_complaint_is_given_up(self, server: FakeServer, model: str, status: int, content_type: str) -> None:
         """LiteLLM takes ten seconds for each megabyte of one, and holds up all threads meanwhile."""
         server.always = Reply(status, b"0" * (MAX_ERROR_BYTES + 1), {"content-type": content_type})
         with pytest.raises(CompletionError, match=f"sent more than {MAX_ERROR_BYTES:,} bytes"):
