@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -16,6 +17,7 @@ from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer
 from tests.scripts import run_python
 
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+METHODS = ["fork", *(pytest.param(method, marks=pytest.mark.slow) for method in ("spawn", "forkserver"))]
 TIME_LIMIT = 240.0
 """Seconds after which a process is taken to hang: many times what it takes."""
 
@@ -35,11 +37,12 @@ def go_on(study: optuna.Study) -> None:
 
 
 @pytest.mark.parametrize("n_before", [0, 1, 4], ids=["unused", "after the first", "after the surrogate's first"])
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_study_goes_on_in_a_child_and_back(tmp_path: Path, method: str, n_before: int) -> None:
     study, alone = new_study(tmp_path / "study.log"), new_study(tmp_path / "alone.log")
     study.optimize(evaluate, n_trials=n_before)
-    child = multiprocessing.get_context(method).Process(target=go_on, args=(study,), daemon=True)
+    context: Any = multiprocessing.get_context(method)
+    child = context.Process(target=go_on, args=(study,), daemon=True)
     child.start()
     child.join(TIME_LIMIT)
     code = child.exitcode
@@ -50,6 +53,7 @@ def test_a_study_goes_on_in_a_child_and_back(tmp_path: Path, method: str, n_befo
     assert [trial.params for trial in study.trials] == [trial.params for trial in alone.trials]
 
 
+@pytest.mark.slow
 def test_loky_and_cloudpickle() -> None:
     """With a decay and an objective that only cloudpickle can pickle."""
     joblib = pytest.importorskip("joblib")
@@ -67,7 +71,7 @@ def test_loky_and_cloudpickle() -> None:
 
 
 FORKING = """
-    import faulthandler, json, os, signal, sys, threading, time
+    import json, os, signal, sys, threading, time
     import optuna, torch
     from llm_prior_bo import FixedElicitor, LLMElicitor, LLMPriorSampler, PriorAnswer
     from tests.elicitation.fake_server import Reply, completion, serving
@@ -99,7 +103,6 @@ FORKING = """
             child = os.fork()
             if child == 0:
                 signal.alarm(120)  # one that hangs is ended by it
-                faulthandler.dump_traceback_later(30)
                 work()
                 os._exit(0)
             statuses.append(os.waitpid(child, 0)[1])
@@ -108,8 +111,8 @@ FORKING = """
 """
 
 
-@pytest.mark.parametrize("doing", ["choosing", "asking"])
-def test_a_child_that_is_forked_while_another_thread_suggests(doing: str) -> None:
-    """From the first moment on, in which LiteLLM is imported if it asks."""
-    moments = [0.05, 0.3, 1.0, 2.0, 3.5]
+@pytest.mark.slow
+@pytest.mark.parametrize(("doing", "moments"), [("choosing", [0.05, 0.3, 1.0, 2.0, 3.5]), ("asking", [0.5])])
+def test_a_child_that_is_forked_while_another_thread_suggests(doing: str, moments: list[float]) -> None:
+    """From the first moment on; where it asks, while it imports LiteLLM."""
     assert json.loads(run_python(FORKING, doing, json.dumps(moments))) == [0] * len(moments)

@@ -257,7 +257,7 @@ def thread_state() -> dict[str, Any]:
         "NumPy's errors": np.geterr(),
         "gradients": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),
         "threads": torch.get_num_threads(),
-        "MKL": None if _mkl_function(MKL_THREADS) is None else _mkl_function(MKL_THREADS)(),
+        "MKL": (_mkl_function(MKL_THREADS) or int)(),
         "OpenMP": n_threads_of("openmp"),
         "device": str(torch.get_default_device()),
     }
