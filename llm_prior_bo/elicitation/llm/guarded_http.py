@@ -11,8 +11,9 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from llm_prior_bo._cached_property import cached_property
 
 if TYPE_CHECKING:
     import httpx
