@@ -7,11 +7,13 @@ generators are arguments everywhere else in the package.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache, wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -36,14 +38,20 @@ def isolated_torch() -> Iterator[None]:
 
     * One OpenMP thread: two are many times slower than one where cores are shared. The number belongs to the thread
       (`omp_set_num_threads`), while `torch.set_num_threads` also sets that of threads that start later.
+      And one thread of MKL, which has a number of its own once `torch.set_num_threads` was called. A child that was
+      forked after OpenMP had several threads would wait for them for ever.
     * The CPU as default device, no autocast, no inference mode, gradients on: the user's training code may have set
       any of them in the thread that asks for a suggestion.
     * NumPy's floating-point errors are ignored: underflow is what a density far away is expected to do.
     * Where no other thread could see it, remarks on the jitter of nearly singular matrices are left out; see
       `without_remarks` for where one could.
     """
+    # PyTorch gives a thread the user's number of threads when it first computes in it. Let it be before that number is
+    # changed here, or the thread would be left with the one that it had without PyTorch.
+    torch.get_num_threads()
     with ExitStack() as stack:
         stack.enter_context(_openmp().limit(limits=1))
+        stack.enter_context(_one_mkl_thread())
         stack.enter_context(np.errstate(all="ignore"))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -57,6 +65,29 @@ def isolated_torch() -> Iterator[None]:
 def _openmp() -> ThreadpoolController:
     """The OpenMP libraries of this process; looking for them takes milliseconds."""
     return ThreadpoolController().select(user_api="openmp")
+
+
+@contextmanager
+def _one_mkl_thread() -> Iterator[None]:
+    set_threads = _mkl_function("MKL_Set_Num_Threads_Local")  # of the calling thread; returns what was set before
+    if set_threads is None:
+        yield
+        return
+    before = set_threads(1)
+    try:
+        yield
+    finally:
+        set_threads(before)
+
+
+@cache
+def _mkl_function(name: str) -> Callable[..., int] | None:
+    """A function of the MKL that PyTorch is linked with; `None` where it has none, or keeps it to itself."""
+    try:
+        function: Callable[..., int] = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))[name]
+    except (OSError, AttributeError):
+        return None
+    return function
 
 
 def _cpu() -> AbstractContextManager[object]:

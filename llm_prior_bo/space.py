@@ -19,7 +19,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +31,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.errors import SearchSpaceError
 
 FloatArray = npt.NDArray[np.float64]

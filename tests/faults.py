@@ -29,6 +29,8 @@ ANSWER = PriorAnswer.by_hand(
     numeric={"lr": (0.01, 0.001, 0.1)}, categorical={"act": {"tanh": 0.8, "relu": 0.1, None: 0.1}}
 ).model_dump()
 GOOD = json.dumps(ANSWER)
+PLANTED = "sk-proj-" + "a1B2c3D4" * 4
+"""In the form of a key: nothing that is kept or said may hold it."""
 
 Arrange = Callable[[FakeServer], None]
 
@@ -71,6 +73,7 @@ class Outcome:
         has_prior: Whether a prior was used.
         n_answers: Answers kept in the study.
         n_failures: Unanswered questions noted in the study.
+        kept: All that is kept in the study's storage, as one text.
     """
 
     n_requests: int
@@ -79,6 +82,7 @@ class Outcome:
     has_prior: bool
     n_answers: int
     n_failures: int
+    kept: str
 
 
 def run(fault: Fault, server: FakeServer) -> Outcome:
@@ -102,6 +106,7 @@ def run(fault: Fault, server: FakeServer) -> Outcome:
         has_prior=has_prior,
         n_answers=n_answers,
         n_failures=n_failures,
+        kept=repr([study._storage.get_study_system_attrs(study._study_id), study.trials]),
     )
 
 
@@ -165,6 +170,40 @@ def refuses_parts(server: FakeServer) -> None:
         return says(GOOD)
 
     server.always = reply
+
+
+def refuses_system_role(server: FakeServer) -> None:
+    """A served model whose template has no system role."""
+    said = "System role is not supported by this model's template"
+
+    def reply(request: dict[str, Any]) -> Reply:
+        return fails(400, said) if request["messages"][0]["role"] == "system" else says(GOOD)
+
+    server.always = reply
+
+
+def knows_only(*fields: str) -> Arrange:
+    """A server that refuses requests with further fields and does not say which."""
+
+    def arrange(server: FakeServer) -> None:
+        def reply(request: dict[str, Any]) -> Reply:
+            return says(GOOD) if request.keys() <= {*fields} else fails(422, "Extra inputs are not permitted")
+
+        server.always = reply
+
+    return arrange
+
+
+def refuses_field(name: str) -> Arrange:
+    """A server that says which field it does not know."""
+
+    def arrange(server: FakeServer) -> None:
+        def reply(request: dict[str, Any]) -> Reply:
+            return fails(400, f"Unrecognized request argument supplied: {name}") if name in request else says(GOOD)
+
+        server.always = reply
+
+    return arrange
 
 
 def ignores_schemas(server: FakeServer) -> None:
@@ -274,9 +313,48 @@ def _http_faults() -> list[Fault]:
             1,
         ),
         unanswered("prompt too long", always(fails(400, "maximum context length is 10")), "max_context_trials", 1),
+        unanswered("HTTP 502 with a page of HTML", always(Reply(502, b"<html>", {"content-type": "text/html"})), ""),
+    ]
+
+
+def _refusals() -> list[Fault]:
+    """What a server does not take, or what a model did not get done: a 400 stands for all of it."""
+    failed = fails(400, "Failed to generate JSON. See 'failed_generation' for more.", "json_validate_failed")
+    no_json = fails(400, "The model did not produce valid JSON for this request.")
+    return [
         silent("temperature and formats refused", refuses_parts, 4),
         silent("schema taken and ignored", ignores_schemas, 2),
-        unanswered("HTTP 502 with a page of HTML", always(Reply(502, b"<html>", {"content-type": "text/html"})), ""),
+        silent("no system role", refuses_system_role, 2),
+        silent("unknown fields, unnamed", knows_only("messages", "model"), 4),
+        Fault(
+            "unknown field, an option of the user's",
+            refuses_field("top_p"),
+            2,
+            True,
+            ElicitationWarning,
+            "does not take the option top_p=",
+            options={"top_p": 0.9},
+        ),
+        silent("HTTP 400, failed generation once", first(failed), 2),
+        unanswered("HTTP 400, failed generation every time", always(failed), "did not finish its answer"),
+        silent("HTTP 400, JSON check failed once", first(no_json), 2),
+        unanswered("HTTP 400, JSON check failed every time", always(no_json), "did not finish its answer"),
+        unanswered(
+            "HTTP 400, content filter",
+            always(fails(400, "The response was filtered due to the content management policy", "content_filter")),
+            "content filter",
+            1,
+        ),
+        unanswered(
+            "HTTP 400, complaint of 10 MB", always(fails(400, "no " * 3_500_000)), "sent more than 100,000 bytes"
+        ),
+        unanswered("HTTP 400, complaint of 50 kB", always(fails(400, "no " * 17_000)), "malformed", 1),
+        unanswered(
+            "HTTP 401, a key in the complaint",
+            always(fails(401, f"Incorrect API key provided: {PLANTED}")),
+            "key that the provider refuses",
+            1,
+        ),
     ]
 
 
@@ -284,7 +362,9 @@ def _connection_faults() -> list[Fault]:
     body = completion(GOOD)
     bomb = gzip.compress(completion("0" * 30_000_000))
     refused = {"api_base": "http://127.0.0.1:9/v1"}
+    elsewhere = {"location": "http://localhost:9/v1/chat/completions"}
     return [
+        unanswered("redirect to another host", always(Reply(307, b"{}", elsewhere)), "redirected to another host", 1),
         unanswered("connection refused", always(Reply()), "cannot be reached", 0, options=refused),
         unanswered("connection reset", always(Reply(reset=True)), ""),
         silent("connection reset once", first(Reply(reset=True)), 2),
@@ -307,6 +387,11 @@ def _connection_faults() -> list[Fault]:
         unanswered("an error with status 200", always(Reply(body=b'{"error": {"message": "odd"}}')), "malformed", 1),
         unanswered(
             "page of HTML with status 200", always(Reply(body=b"<html>", headers={"content-type": "text/html"})), ""
+        ),
+        unanswered(
+            "page of 10 MB with status 200",
+            always(Reply(body=b"x" * 10_000_000, headers={"content-type": "text/html"})),
+            "sent more than 100,000 bytes",
         ),
         unanswered("false gzip", always(Reply(body=body, headers={"content-encoding": "gzip"})), ""),
         unanswered(
@@ -335,6 +420,8 @@ def _content_faults() -> list[Fault]:
         "unknown names only": with_row("numeric", parameter="eta").replace('"act"', '"activation"'),
         "deep nesting": '{"regions": ' + "[" * 100_000 + "]" * 100_000 + "}",
         "deep nesting of objects": '{"a": ' * 50_000,
+        "names of 400 000 characters": json.dumps({"notes": "", "x" * 200_000: 1, "y" * 200_000: 2}),
+        "open fence with 30 000 line breaks": "```json" + "\n" * 30_000 + "x",
         "10 MB of text": "Let me think. " * 750_000,
         "10 MB of JSON": edited(notes="n" * 10_000_000),
     }
@@ -363,6 +450,7 @@ def _content_faults() -> list[Fault]:
         silent("JSON within a JSON string", always(says(json.dumps(GOOD)))),
         silent("wrapped in an object", always(says(json.dumps({"prior_answer": ANSWER})))),
         silent("half a character in the notes", always(says(edited(notes="\ud800 \x00")))),
+        silent("a key in the notes", always(says(edited(notes=f"Use {PLANTED} for the logs.")))),
         silent("no count of tokens", always(says(GOOD, usage={}))),
         silent(
             "absurd counts of tokens",
@@ -433,6 +521,7 @@ def _storage_faults() -> list[Fault]:
 
 FAULTS = (
     *_http_faults(),
+    *_refusals(),
     *_connection_faults(),
     *_content_faults(),
     *_repairable_faults(),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.elicitation.fake_server import FakeServer
-from tests.faults import FAULTS, N_TRIALS, Fault, run
+from tests.faults import FAULTS, N_TRIALS, PLANTED, Fault, run
+
+MAX_WARNING_CHARACTERS = 3_200
+"""What quotes others in a warning is cut at 3 000; the rest is ours."""
 
 
 def _cases() -> list[object]:
@@ -23,6 +26,9 @@ def test_fault(server: FakeServer, fault: Fault) -> None:
     assert outcome.has_prior == fault.has_prior
     # An answer that was paid for is kept, and so is the reason why there is none.
     assert (outcome.n_answers, outcome.n_failures) == ((1, 0) if fault.has_prior else (0, 1))
+    said = [str(warning) for warning in outcome.warnings]
+    assert all(len(text) <= MAX_WARNING_CHARACTERS for text in said)
+    assert PLANTED not in outcome.kept + "".join(said)
 
 
 def test_names_are_unique_and_there_are_enough() -> None:

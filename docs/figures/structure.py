@@ -35,6 +35,7 @@ PURPOSES = {
     "space": "Optuna's distributions as encoded columns",
     "decay": "schedules of the exponent",
     "_isolation": "settings of the calling thread",
+    "_cached_property": "a property that is worked out once",
     "_fast_path": "the switch of the fast path",
     "errors": "errors and warnings",
 }

@@ -8,11 +8,11 @@ A split normal has its own scale on each side of the mode and is continuous ther
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.priors._normal import SQRT_2, SQRT_HALF_PI, log_mean_kernel
 
 

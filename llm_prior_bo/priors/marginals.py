@@ -6,7 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import NormalDist
 from typing import Self
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors import _cells
 from llm_prior_bo.priors._split_normal import SplitNormals

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors._product import ProductEvaluator
 from llm_prior_bo.priors.base import (

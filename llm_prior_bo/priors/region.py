@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors._copula_gradient import CopulaGradient
 from llm_prior_bo.priors._product import ProductEvaluator

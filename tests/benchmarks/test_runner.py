@@ -83,12 +83,12 @@ class TestResuming:
     def test_after_a_kill_which_ends_the_workers_too(self, out: Path) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.work", str(out)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for _ in range(600):
+        for _ in range(3000):
             if len(read_records(out)) == 2 or process.poll() is not None:
                 break
             time.sleep(0.1)
         process.kill()
-        process.communicate(timeout=20)  # returns when nobody holds the other end of the pipe: no worker is left
+        process.communicate(timeout=300)  # returns when nobody holds the other end of the pipe: no worker is left
         assert names(read_records(out)) == ["a0", "b0"]
         assert names(run_tasks(TASKS, out=out, execute=work.describe, n_workers=0)) == ["a0", "a1", "b0", "b1"]
 

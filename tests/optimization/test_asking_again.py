@@ -60,7 +60,7 @@ class Changing:
         self.asked.append(context)
         time.sleep(self.takes_s)
         if self.may_answer is not None:
-            self.may_answer.wait(60.0)
+            self.may_answer.wait(600.0)
         answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
         if isinstance(answer, Exception):
             raise answer

@@ -60,9 +60,20 @@ class Crew:
     workers: dict[str, BaseProcess] = field(default_factory=dict)
 
     def start(
-        self, n_workers: int, *, n_trials: int, objective: Callable[[Job, optuna.Trial], float] = quick
+        self,
+        n_workers: int,
+        *,
+        n_trials: int,
+        objective: Callable[[Job, optuna.Trial], float] = quick,
+        together: bool = True,
     ) -> list[str]:
-        """Start some more workers, which begin at the same moment.
+        """Start some more workers.
+
+        Args:
+            n_workers: How many.
+            n_trials: How many trials each runs.
+            objective: Their objective.
+            together: Whether they begin at the same moment; else each as soon as it can.
 
         Returns:
             Their names.
@@ -72,7 +83,15 @@ class Crew:
         n_before = len(self.workers)
         names = [f"worker-{n_before + i}" for i in range(n_workers)]
         for name in names:
-            job = Job(name, self.place, self.folder, self.sampler, objective, n_trials, n_before + n_workers)
+            job = Job(
+                name,
+                self.place,
+                self.folder,
+                self.sampler,
+                objective,
+                n_trials,
+                n_before + n_workers if together else 0,
+            )
             self.workers[name] = CONTEXT.Process(target=work, args=(job,), daemon=True)
             self.workers[name].start()
         return names
@@ -112,6 +131,10 @@ class Crew:
         """What the workers noted of each trial that they finished."""
         paths = sorted(self.folder.glob("finished-*"))
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    def waited(self) -> list[float]:
+        """Seconds that trials waited for their parameters, where the objective notes it."""
+        return [float(line) for path in self.folder.glob("waited-*") for line in path.read_text().splitlines()]
 
     def tally(self) -> Tally:
         """What became of the study."""

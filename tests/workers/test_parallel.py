@@ -76,7 +76,7 @@ class TestAtTheSameMoment:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(60.0)
+            worker.join(600.0)
         suggestions = {t.number: s for t in studies[0].trials if (s := read_suggestion(t)) is not None}
         assert len(suggestions) == n_finished + 2
         assert close_pairs(suggestions) == ((), ())
@@ -123,7 +123,7 @@ class TestTurn:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(60.0)
+            worker.join(600.0)
         assert most == [1] * 6
 
 

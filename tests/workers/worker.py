@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -117,6 +118,18 @@ def held(job: Job, trial: optuna.Trial) -> float:
     job.path("held").write_text(str(trial.number))
     while not (job.folder / "go").exists():
         time.sleep(0.02)
+    return value
+
+
+def timed(job: Job, trial: optuna.Trial) -> float:
+    """Takes up to half a second, and notes how long its parameters took; the last one once there is a file "stop"."""
+    value = suggest(trial)
+    assert trial.datetime_start is not None
+    with job.path("waited").open("a") as file:
+        file.write(f"{time.time() - trial.datetime_start.timestamp()}\n")
+    time.sleep(float(np.random.default_rng(trial.number).uniform(0.0, 0.5)))
+    if (job.folder / "stop").exists():
+        trial.study.stop()
     return value
 
 

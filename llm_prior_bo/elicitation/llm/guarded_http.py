@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from llm_prior_bo._cached_property import cached_property
 
 if TYPE_CHECKING:
     import httpx
 
 MAX_RESPONSE_BYTES = 16_000_000
 """Most bytes of a response, unpacked. An answer has a few thousand; a long text of a reasoning model has a million."""
+
+MAX_ERROR_BYTES = 100_000
+"""Most bytes of an error, or of what is no JSON. LiteLLM searches the text of an error for keys, ten seconds for each
+megabyte, in which no other thread of the process goes on."""
 
 _PACKINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
@@ -33,7 +38,7 @@ class Guard:
 
     Args:
         ends_at: When reading ends, by `time.monotonic`.
-        max_bytes: Most bytes of a response, unpacked.
+        max_bytes: Most bytes of a response, unpacked; an error has `MAX_ERROR_BYTES` at most.
     """
 
     ends_at: float
@@ -57,14 +62,17 @@ class Guard:
         packing = response.headers.get("content-encoding", "identity").strip().lower()
         if packing != "identity":
             response.headers.pop("content-encoding")
-        response.stream = _bounded_stream(self, response.stream, packing)
+        is_answer = response.status_code < 400 and "json" in response.headers.get("content-type", "").lower()
+        max_bytes = self.max_bytes if is_answer else min(self.max_bytes, MAX_ERROR_BYTES)
+        response.stream = _bounded_stream(lambda chunks: self.read(chunks, packing, max_bytes), response.stream)
 
-    def read(self, chunks: Iterator[bytes], packing: str) -> Iterator[bytes]:
+    def read(self, chunks: Iterator[bytes], packing: str, max_bytes: int) -> Iterator[bytes]:
         """The body, unpacked, until there is too much of it or the time is over.
 
         Args:
             chunks: The body as it comes.
             packing: How it is packed, as HTTP's Content-Encoding says.
+            max_bytes: Most bytes of it, unpacked.
 
         Raises:
             ResponseError: If the rest is not read.
@@ -72,8 +80,8 @@ class Guard:
         n_bytes = 0
         for chunk in self._unpacked(chunks, packing):
             n_bytes += len(chunk)
-            if n_bytes > self.max_bytes:
-                self._give_up(f"sent more than {self.max_bytes:,} bytes; no answer is as long as that")
+            if n_bytes > max_bytes:
+                self._give_up(f"sent more than {max_bytes:,} bytes; no answer is as long as that")
             if time.monotonic() > self.ends_at:
                 self._give_up("did not send its answer in time")
             yield chunk
@@ -113,12 +121,12 @@ def _stays(response: httpx.Response) -> bool:
     return is_upgrade or (here.scheme, here.port) == (there.scheme, there.port)
 
 
-def _bounded_stream(guard: Guard, stream: Any, packing: str) -> Any:
+def _bounded_stream(read: Callable[[Iterator[bytes]], Iterator[bytes]], stream: Any) -> Any:
     import httpx
 
     class BoundedStream(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
-            return guard.read(iter(stream), packing)
+            return read(iter(stream))
 
         def close(self) -> None:
             stream.close()

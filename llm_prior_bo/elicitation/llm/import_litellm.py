@@ -22,16 +22,15 @@ from llm_prior_bo.elicitation.llm.client import CompletionError
 _ONLY_LOCAL = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True"}
 """Read at the import: no downloads of prices and of header names."""
 
-_importing = threading.Lock()
+_importing = threading.RLock()
 _prepared: set[int] = set()
 
 
-def _new_lock() -> None:
-    global _importing
-    _importing = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_new_lock)  # another thread may have held it
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # A fork waits for an import in another thread: the child would have half a module for ever, and wait for the rest.
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+    )
 
 
 def import_litellm() -> Any:

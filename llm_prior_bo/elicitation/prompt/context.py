@@ -11,11 +11,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.elicitation.answer.choices import choice_texts
 from llm_prior_bo.elicitation.llm.secrets import encodable, redact
 from llm_prior_bo.elicitation.prompt.insights import StudyInsights

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from llm_prior_bo.elicitation import CompletionError, LiteLLMClient, portable_schema
-from llm_prior_bo.elicitation.llm.guarded_http import MAX_RESPONSE_BYTES, Guard, ResponseError
+from llm_prior_bo.elicitation.llm.guarded_http import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, Guard, ResponseError
 from tests.elicitation.fake_server import FakeServer, Reply, completion, serving
 
 MESSAGES = ({"role": "user", "content": "Where?"},)
@@ -69,6 +69,17 @@ class TestSize:
         with pytest.raises(CompletionError, match="sent more than"):
             ask(server)
 
+    @pytest.mark.parametrize("model", MODELS)
+    @pytest.mark.parametrize(
+        ("status", "content_type"),
+        [(400, "application/json"), (503, "text/html"), (200, "text/html"), (200, ""), (200, "text/plain")],
+    )
+    def test_a_long_complaint_is_given_up(self, server: FakeServer, model: str, status: int, content_type: str) -> None:
+        """LiteLLM takes ten seconds for each megabyte of one, and holds up all threads meanwhile."""
+        server.always = Reply(status, b"0" * (MAX_ERROR_BYTES + 1), {"content-type": content_type})
+        with pytest.raises(CompletionError, match=f"sent more than {MAX_ERROR_BYTES:,} bytes"):
+            ask(server, model)
+
     @pytest.mark.parametrize(
         ("packing", "body"),
         [("gzip", gzip.compress(BODY)), ("deflate", zlib.compress(BODY)), ("X-GZIP", gzip.compress(BODY))],
@@ -90,7 +101,7 @@ class TestSize:
 class TestGuard:
     def test_memory_stays_bounded_whatever_a_chunk_unpacks_to(self) -> None:
         guard = Guard(ends_at=time.monotonic() + 60.0, max_bytes=1_000_000)
-        pieces = guard.read(iter([gzip.compress(b"0" * 100_000_000)]), "gzip")
+        pieces = guard.read(iter([gzip.compress(b"0" * 100_000_000)]), "gzip", guard.max_bytes)
         sizes: list[int] = []
         with pytest.raises(ResponseError):
             sizes.extend(len(piece) for piece in pieces)
@@ -99,7 +110,7 @@ class TestGuard:
     def test_reading_ends_with_the_time(self) -> None:
         guard = Guard(ends_at=time.monotonic() - 1.0)
         with pytest.raises(ResponseError, match="in time"):
-            list(guard.read(iter([b"{"]), "identity"))
+            list(guard.read(iter([b"{"]), "identity", guard.max_bytes))
         assert guard.problem == "did not send its answer in time"
 
     def test_other_clients_are_left_alone(self) -> None:
