@@ -1,17 +1,19 @@
-"""Is asking again worth it? Studies that are asked again after 15 trials, beside the same studies that are not.
+"""Is asking again worth it? From the same ten trials: asked once, asked again, and a placebo.
 
-    python -m benchmarks.asking_again prompts --data FOLDER --answers ANSWERS --later REPLIES
-    python -m benchmarks.asking_again run --data FOLDER --answers ANSWERS --later REPLIES --out again.jsonl
+    python -m benchmarks.asking_again prompts --data FOLDER --later REPLIES
+    python -m benchmarks.asking_again run --data FOLDER --later REPLIES --out again.jsonl --seeds 8 --workers 2
     python -m benchmarks.asking_again report again.jsonl
 
-FOLDER is that of `real_answers`, ANSWERS holds the recordings of `record_answers`, of which the first answer is
-taken. `prompts` runs every study up to the later question and writes it to `REPLIES/<task>.<seed>.prompt.txt`; the
-reply of a language model goes, as it came, to `<task>.<seed>.answer.txt` beside it. `run` repeats the studies with the
-replies: the first 15 trials are the same, since seed and answer are. A question that has changed since is refused.
+FOLDER is that of `real_answers`, whose recorded answers are the first ones. A state is a task with its first ten
+trials. `prompts` runs every state and writes the question that is due then, `REPLIES/<task>.real.prompt.txt`, and the
+same with the results of the ten trials permuted among them, `<task>.permuted.prompt.txt`: what a model makes of that is
+no knowledge of these trials. The reply of a language model goes, as it came, to `<task>.<kind>.answer.txt` beside it.
+`run` goes on from each state with new seeds, once for every way and repeat.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 from pathlib import Path
 from typing import Any
@@ -19,86 +21,166 @@ from typing import Any
 import numpy as np
 import optuna
 
-from benchmarks.answer_ablation import TASKS
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
 from benchmarks.harness.recordings import BUDGET, context_of, messages_text
 from benchmarks.harness.report import markdown_table
 from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
-from benchmarks.harness.summary import Comparison
-from llm_prior_bo import Elicitation, FixedElicitor, LLMElicitor, LLMPriorSampler, RefreshPolicy, StudyContext
+from benchmarks.harness.summary import MeanDifference, paired_bootstrap
+from benchmarks.real_answers import load_answer
+from llm_prior_bo import (
+    Elicitation,
+    FixedElicitor,
+    LLMElicitor,
+    LLMPriorSampler,
+    PriorAnswer,
+    RefreshPolicy,
+    StudyContext,
+)
 from llm_prior_bo.elicitation import FunctionClient, render_prompt
-from llm_prior_bo.elicitation.replay import read_exchanges
 
-AGAIN = RefreshPolicy(every=15, lost_trust=None, stagnation=None, max_elicitations=2)
-METHODS = {"asked once": None, "asked again": AGAIN}
-N_TRIALS = 40
-MARKS = (16, 20, 25, 30, 40)
+N_BEFORE = 10
+N_TRIALS = 35
+STATE_SEED = 100
+AGAIN = RefreshPolicy(every=N_BEFORE, lost_trust=None, stagnation=None, space_change=False, max_elicitations=2)
+ONCE = "asked once"
+METHODS = {ONCE: None, "asked again": "real", "placebo": "permuted"}
+"""Ways to go on -> whose later answer is used."""
+PAIRS = (("asked again", ONCE), ("asked again", "placebo"), ("placebo", ONCE))
+
+Areas = dict[tuple[str, str, int], float]
+
+TASKS = (
+    "xgb_protein_structure",
+    "xgb_naval_propulsion",
+    "xgb_concrete",
+    "svm_336",
+    "hpobench_nn_kc1",
+    "hpobench_nn_vehicle",
+    "hpobench_nn_phoneme",
+    "opda_convnext",
+    "opda_deberta",
+    "lcbench_126026",
+    "rbv2_gbtree_1501",
+    "rbv2_xgboost_1501",
+)
 
 
-class QuestionError(BaseException):
-    """A later question without a reply: no failure of a model, so it has to end the study."""
-
-
-class TwoAnswers:
-    """The first answer from a recording, the later one from a file.
+class Later:
+    """The first answer as it was recorded; a later question is noted, and answered if there is a reply.
 
     Args:
-        first: A recording of `record_answers`.
-        later: The path of the later prompt and reply, without their suffixes.
+        first: The first answer.
+        reply: The path of the reply to the later question; `None` if there is none yet.
     """
 
-    def __init__(self, first: Path, later: Path) -> None:
-        self._first, self._later = first, later
+    def __init__(self, first: PriorAnswer, reply: Path | None = None) -> None:
+        self._first, self._reply = first, reply
+        self.question = ""
 
     def elicit(self, context: StudyContext) -> Elicitation:
-        """The recorded answer.
-
-        Raises:
-            QuestionError: If there is no reply, or it was to another question.
-        """
+        """The recorded answer."""
         if context.insights is None:
-            return FixedElicitor(read_exchanges(self._first)[0].completions[0]).elicit(context)
-        question = messages_text(render_prompt(context))
-        prompt, reply = self._later.with_suffix(".prompt.txt"), self._later.with_suffix(".answer.txt")
-        if not reply.exists():
-            prompt.write_text(question, encoding="utf-8")
-            raise QuestionError(f"no reply to {prompt}")
-        if prompt.read_text(encoding="utf-8") != question:
-            raise QuestionError(f"{reply} answers another question; write the prompts anew")
-        return LLMElicitor(client=FunctionClient(lambda _: reply.read_text(encoding="utf-8"))).elicit(context)
+            return FixedElicitor(self._first).elicit(context)
+        self.question = messages_text(render_prompt(context))
+        text = "{}" if self._reply is None else self._reply.read_text(encoding="utf-8")
+        return LLMElicitor(client=FunctionClient(lambda _: text), max_retries=0).elicit(context)
 
 
-def run_study(task: Task, *, data: Path, answers: Path, later: Path) -> dict[str, Any]:
-    """Run one study; `prior` is unused, `method` says whether it is asked again."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = load_task(data, task.problem)
-    elicitor = TwoAnswers(answers / f"{task.problem}.json", later / f"{task.problem}.{task.seed}.x")
-    sampler = LLMPriorSampler(
-        elicitor=elicitor, search_space=distributions(problem), seed=task.seed, refresh=METHODS[task.method]
-    )
+def state_of(data: Path, name: str) -> tuple[optuna.Study, Any, PriorAnswer]:
+    """A study after its first ten trials, its task and its first answer; the same whenever it is run."""
+    problem = load_task(data, name)
+    space = distributions(problem)
+    answer = load_answer(name, "own", space)
+    sampler = LLMPriorSampler(elicitor=Later(answer), search_space=space, seed=STATE_SEED, refresh=None)
     study = optuna.create_study(sampler=sampler)
-    study.set_user_attr("problem_description", context_of(data, task.problem).problem_description)
+    study.set_user_attr("problem_description", context_of(data, name).problem_description)
     study.set_user_attr("n_trials", BUDGET)
-    return run_trials(study, problem, n_trials=task.n_trials)
+    run_trials(study, problem, n_trials=N_BEFORE)
+    return study, problem, answer
+
+
+def question_of(study: optuna.Study, problem: Any, answer: PriorAnswer) -> str:
+    """The question that is put to the model at the next trial."""
+    elicitor = Later(answer)
+    study.sampler = LLMPriorSampler(
+        elicitor=elicitor, search_space=distributions(problem), seed=STATE_SEED, refresh=AGAIN
+    )
+    study.ask()  # the reply is not there yet, so the trial goes on without
+    return elicitor.question
+
+
+def permuted(study: optuna.Study) -> optuna.Study:
+    """A copy of a study in which the results are permuted among the trials."""
+    other = copy.deepcopy(study)
+    trials = other._storage.get_all_trials(other._study_id, deepcopy=False)
+    values = [trial.values for trial in trials]
+    order = np.random.default_rng(STATE_SEED).permutation(len(values))
+    for trial, index in zip(trials, order, strict=True):
+        trial.values = values[index]
+    return other
+
+
+def write_prompts(data: Path, names: list[str], later: Path) -> None:
+    """Write both questions of every state."""
+    later.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        study, problem, answer = state_of(data, name)
+        for kind, one in (("permuted", permuted(study)), ("real", study)):
+            (later / f"{name}.{kind}.prompt.txt").write_text(question_of(one, problem, answer), encoding="utf-8")
+
+
+def run_study(task: Task, *, data: Path, later: Path) -> dict[str, Any]:
+    """Go on from a state: `method` says which later answer there is, `seed` is that of the repeat."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study, problem, answer = state_of(data, task.problem)
+    kind = METHODS[task.method]
+    study.sampler = LLMPriorSampler(
+        elicitor=Later(answer, None if kind is None else later / f"{task.problem}.{kind}.answer.txt"),
+        search_space=distributions(problem),
+        seed=1000 + task.seed,
+        refresh=None if kind is None else AGAIN,
+    )
+    result = run_trials(study, problem, n_trials=task.n_trials - N_BEFORE)
+    told = study.sampler.get_statistics(study)
+    parts = {n: [part.trust for part in suggestion.answers] for n, suggestion in told.suggestions.items()}
+    return {**result, "n_answers": len(told.elicitations), "trust": parts}
+
+
+def areas(records: list[Record]) -> Areas:
+    """State, way, repeat -> mean gap from trial 11 on, in units of the gap at trial 10."""
+    curves = {(r["problem"], r["method"], r["seed"]): np.minimum.accumulate(r["values"]) for r in records}
+    found: Areas = {}
+    for name in dict.fromkeys(key[0] for key in curves):
+        own = {key: curve for key, curve in curves.items() if key[0] == name}
+        best = min(float(curve[-1]) for curve in own.values())
+        gap = float(np.median([curve[N_BEFORE - 1] - best for curve in own.values()])) or 1.0
+        found |= {key: float(np.mean(curve[N_BEFORE:] - best)) / gap for key, curve in own.items()}
+    return found
 
 
 def table(records: list[Record]) -> str:
-    """Best values of both, study by study, and how often asking again was better."""
-    curves = {(r["problem"], r["seed"], r["method"]): np.minimum.accumulate(r["values"]) for r in records}
-    studies = sorted({key[:2] for key in curves if all((*key[:2], method) in curves for method in METHODS)})
-    rows = []
-    for problem, seed in studies:
-        once, again = (curves[problem, seed, method] for method in METHODS)
-        cells = {f"after {n}: once / again": f"{once[n - 1]:.4g} / {again[n - 1]:.4g}" for n in MARKS}
-        rows.append({"task": problem, "seed": str(seed), **cells})
-    wins = {
-        f"after {n}: once / again": str(
-            Comparison.of((curves[*key, "asked again"][n - 1], curves[*key, "asked once"][n - 1]) for key in studies)
-        )
-        for n in MARKS
-    }
-    return markdown_table([*rows, {"task": "asked again better-equal-worse", **wins}])
+    """Differences of the areas, state by state and over all states; negative: the first is better."""
+    by_key = areas(records)
+    names = list(dict.fromkeys(key[0] for key in by_key))
+    columns = {f"{first} minus {second}": _differences(by_key, names, first, second) for first, second in PAIRS}
+    rows = [{"state": name} | {title: str(column[name]) for title, column in columns.items()} for name in names]
+    means = {title: np.array([difference.mean for difference in column.values()]) for title, column in columns.items()}
+    medians = {title: f"{np.median(values):+.3f}" for title, values in means.items()}
+    averages = {title: f"{np.mean(values):+.3f}" for title, values in means.items()}
+    counts = {title: f"{sum(values < -0.05)} / {sum(values > 0.05)}" for title, values in means.items()}
+    summary = {"median over states": medians, "mean over states": averages, "better / worse by .05": counts}
+    return markdown_table([*rows, *({"state": title} | cells for title, cells in summary.items())])
+
+
+def _differences(by_key: Areas, names: list[str], first: str, second: str) -> dict[str, MeanDifference]:
+    """State -> difference of two ways, paired by repeat."""
+    found = {}
+    for name in names:
+        ways = [{s: area for (n, m, s), area in by_key.items() if (n, m) == (name, way)} for way in (first, second)]
+        seeds = sorted(ways[0].keys() & ways[1].keys())
+        found[name] = paired_bootstrap(*([way[seed] for seed in seeds] for way in ways))
+    return found
 
 
 def main() -> None:
@@ -107,28 +189,25 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("prompts", "run"):
         own = commands.add_parser(command)
-        for name in ("data", "answers", "later"):
-            own.add_argument(f"--{name}", type=Path, required=True)
+        own.add_argument("--data", type=Path, required=True)
+        own.add_argument("--later", type=Path, required=True)
         own.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
-        own.add_argument("--seeds", nargs="+", type=int, default=[100, 101])
-    add_run_options(commands.choices["run"])
+    add_run_options(commands.choices["run"], seeds=8, trials=N_TRIALS)
     commands.add_parser("report").add_argument("file", type=Path)
     options = parser.parse_args()
     if options.command == "report":
         print(table(finished(read_records(options.file))))
-        return
-    execute = functools.partial(run_study, data=options.data, answers=options.answers, later=options.later)
-    methods = METHODS if options.command == "run" else ["asked again"]
-    tasks = [Task(name, "own", m, seed, N_TRIALS) for seed in options.seeds for name in options.tasks for m in methods]
-    if options.command == "run":
+    elif options.command == "prompts":
+        write_prompts(options.data, options.tasks, options.later)
+    else:
+        execute = functools.partial(run_study, data=options.data, later=options.later)
+        tasks = [
+            Task(name, "own", method, seed, options.trials)
+            for seed in range(options.seeds)
+            for name in options.tasks
+            for method in METHODS
+        ]
         run_tasks(tasks, out=options.out, execute=execute, n_workers=options.workers)
-        return
-    options.later.mkdir(parents=True, exist_ok=True)
-    for task in tasks:
-        try:
-            execute(task)
-        except QuestionError as error:
-            print(error)
 
 
 if __name__ == "__main__":
