@@ -5,16 +5,19 @@
     python -m benchmarks.asking_again report again.jsonl
 
 FOLDER is that of `real_answers`, whose recorded answers are the first ones. A state is a task with its first ten
-trials. `prompts` runs every state and writes the question that is due then, `REPLIES/<task>.real.prompt.txt`, and the
-same with the results of the ten trials permuted among them, `<task>.permuted.prompt.txt`: what a model makes of that is
-no knowledge of these trials. The reply of a language model goes, as it came, to `<task>.<kind>.answer.txt` beside it.
-`run` goes on from each state with new seeds, once for every way and repeat.
+trials. `prompts` runs every state and writes the question that is due then, and the same with the results of the ten
+trials permuted among them: what a model makes of that is no knowledge of these trials. The files are named after the
+prompt's hash, so that whoever answers cannot tell which is which; `REPLIES/questions.json` can. The reply goes, as it
+came, to `<hash>.answer.txt` beside `<hash>.prompt.txt`. `run` goes on from each state with new seeds, once for every
+way and repeat.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,7 @@ from llm_prior_bo.elicitation import FunctionClient, render_prompt
 N_BEFORE = 10
 N_TRIALS = 35
 STATE_SEED = 100
+INDEX = "questions.json"
 AGAIN = RefreshPolicy(every=N_BEFORE, lost_trust=None, stagnation=None, space_change=False, max_elicitations=2)
 ONCE = "asked once"
 METHODS = {ONCE: None, "asked again": "real", "placebo": "permuted"}
@@ -124,10 +128,20 @@ def permuted(study: optuna.Study) -> optuna.Study:
 def write_prompts(data: Path, names: list[str], later: Path) -> None:
     """Write both questions of every state."""
     later.mkdir(parents=True, exist_ok=True)
+    questions: dict[str, dict[str, str]] = {}
     for name in names:
         study, problem, answer = state_of(data, name)
         for kind, one in (("permuted", permuted(study)), ("real", study)):
-            (later / f"{name}.{kind}.prompt.txt").write_text(question_of(one, problem, answer), encoding="utf-8")
+            question = question_of(one, problem, answer)
+            questions.setdefault(name, {})[kind] = digest = hashlib.sha256(question.encode()).hexdigest()[:16]
+            (later / f"{digest}.prompt.txt").write_text(question, encoding="utf-8")
+    (later / INDEX).write_text(json.dumps(questions, indent=1), encoding="utf-8")
+
+
+def _reply(later: Path, name: str, kind: str) -> Path:
+    """Where the reply to a question is."""
+    digest = json.loads((later / INDEX).read_text(encoding="utf-8"))[name][kind]
+    return later / f"{digest}.answer.txt"
 
 
 def run_study(task: Task, *, data: Path, later: Path) -> dict[str, Any]:
@@ -136,7 +150,7 @@ def run_study(task: Task, *, data: Path, later: Path) -> dict[str, Any]:
     study, problem, answer = state_of(data, task.problem)
     kind = METHODS[task.method]
     study.sampler = LLMPriorSampler(
-        elicitor=Later(answer, None if kind is None else later / f"{task.problem}.{kind}.answer.txt"),
+        elicitor=Later(answer, None if kind is None else _reply(later, task.problem, kind)),
         search_space=distributions(problem),
         seed=1000 + task.seed,
         refresh=None if kind is None else AGAIN,
