@@ -9,12 +9,14 @@ new sampler object on the history, "steady" the median of the further ones, each
 two columns are the ratios of ours to GPSampler's.
 
     python -m benchmarks.speed --samplers ours "ours, start-up only" "ours, correlated"    # what multiplying costs
+    python -m benchmarks.speed --tasks constrained "two objectives" --cells 20x4 100x8 --samplers ours GPSampler
 
 All have their default settings, ours a prior by hand and the trust gate. `BoTorchSampler` needs optuna-integration.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +27,7 @@ import optuna
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 
 from benchmarks.harness.arguments import new_parser
@@ -42,9 +45,12 @@ from llm_prior_bo.study.trial_records import STARTED_KEY
 
 CELLS = ("20x4", "100x8", "300x8", "300x16", "1000x8")
 KINDS = ("numeric", "mixed")
+TASKS = ("plain", "constrained", "two objectives")
 NOISE = 0.02
 OPTIMUM = 0.3
 """Where the objective is best in every numeric column, in unit coordinates."""
+
+Outcome = tuple[list[float], dict[str, float]]
 
 
 def distributions(kind: str, d: int) -> dict[str, BaseDistribution]:
@@ -67,19 +73,35 @@ def objective(params: Mapping[str, Any], space: SearchSpace, rng: np.random.Gene
     return float(weights @ (u - OPTIMUM) ** 2 + 0.05 * (1.0 - np.cos(6.0 * (u - OPTIMUM))).sum() + NOISE * rng.normal())
 
 
-def history(space: SearchSpace, n: int, *, seed: int = 0) -> list[FrozenTrial]:
+def outcome(task: str, params: Mapping[str, Any], space: SearchSpace, rng: np.random.Generator) -> Outcome:
+    """Objective values and constraints of a configuration.
+
+    The constraint holds in about half of the space and not at the optimum; the second objective is best elsewhere.
+    """
+    u = space.encode([params])[0] / np.maximum(space.bounds[1], 1.0)
+    value = objective(params, space, rng)
+    if task == "constrained":
+        return [value], {"sum": float(0.5 - u.mean())}
+    return [value, float(np.mean((u - 1.0 + OPTIMUM) ** 2))] if task == "two objectives" else [value], {}
+
+
+def history(space: SearchSpace, n: int, *, seed: int = 0, task: str = "plain") -> list[FrozenTrial]:
     """Finished random trials, marked as started by our sampler."""
     rng = np.random.default_rng(seed)
     points = UniformPrior(space).sample(n, generator=torch.Generator().manual_seed(seed))
-    return [
-        create_trial(
-            params=params,
-            distributions=space.distributions,
-            value=objective(params, space, rng),
-            system_attrs={STARTED_KEY: True},
+    trials = []
+    for params in map(space.decode, points):
+        values, constraints = outcome(task, params, space, rng)
+        trials.append(
+            create_trial(
+                params=params,
+                distributions=space.distributions,
+                values=values,
+                constraints=constraints or None,
+                system_attrs={STARTED_KEY: True},
+            )
         )
-        for params in map(space.decode, points)
-    ]
+    return trials
 
 
 def prior_by_hand(space: SearchSpace, *, correlated: bool = False) -> OptimumPrior:
@@ -125,28 +147,36 @@ def _botorch_sampler() -> BaseSampler:
     return sampler
 
 
-def suggestion_seconds(kind: str, d: int, n: int, *, names: Sequence[str], asks: int) -> dict[str, list[float]]:
+def suggestion_seconds(
+    kind: str, d: int, n: int, *, names: Sequence[str], asks: int, task: str = "plain"
+) -> dict[str, list[float]]:
     """Processor time of `1 + asks` suggestions in a row, by sampler."""
     space = SearchSpace(distributions(kind, d))
-    trials = history(space, n)
+    trials = history(space, n, task=task)
+    directions = [StudyDirection.MINIMIZE] * len(trials[0].values)
     studies = {}
     for name, sampler in samplers(names, space).items():
-        studies[name] = optuna.create_study(sampler=sampler)
+        studies[name] = optuna.create_study(directions=directions, sampler=sampler)
         studies[name].add_trials(trials)
     rng = np.random.default_rng(1)
     seconds: dict[str, list[float]] = {name: [] for name in studies}
     for _ in range(1 + asks):
         for name, study in studies.items():
-            seconds[name].append(timed_suggestion(study, space, rng))
+            seconds[name].append(timed_suggestion(study, space, rng, task=task))
     return seconds
 
 
-def timed_suggestion(study: optuna.Study, space: SearchSpace, rng: np.random.Generator) -> float:
+def timed_suggestion(
+    study: optuna.Study, space: SearchSpace, rng: np.random.Generator, *, task: str = "plain"
+) -> float:
     """Processor time of one suggestion, in seconds; its value is told after that."""
     started = time.process_time()
     trial = study.ask(space.distributions)
     seconds = time.process_time() - started
-    study.tell(trial, objective(trial.params, space, rng))
+    values, constraints = outcome(task, trial.params, space, rng)
+    for name, value in constraints.items():
+        trial.set_constraint(name, value)
+    study.tell(trial, values)
     return seconds
 
 
@@ -165,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__)
     parser.add_argument("--cells", nargs="+", default=list(CELLS), help="trials x parameters")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--tasks", nargs="+", default=["plain"], choices=TASKS)
     parser.add_argument("--samplers", nargs="+", default=["ours", "GPSampler", "BoTorchSampler", "TPESampler"])
     parser.add_argument("--asks", type=int, default=5, help="suggestions in the steady state")
     options = parser.parse_args(arguments)
@@ -173,14 +204,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     suggestion_seconds("numeric", 4, 12, names=options.samplers, asks=1)  # imports, caches of compiled code
     first = True
-    for kind in options.kinds:
-        for cell in options.cells:
-            n, d = map(int, cell.split("x"))
-            seconds = suggestion_seconds(kind, d, n, names=options.samplers, asks=options.asks)
-            if first:
-                print(*markdown_head(["trials x parameters", *seconds, "first ratio", "steady ratio"]), sep="\n")
-                first = False
-            print(row(f"{cell} {kind}", seconds), flush=True)
+    for task, kind, cell in itertools.product(options.tasks, options.kinds, options.cells):
+        n, d = map(int, cell.split("x"))
+        seconds = suggestion_seconds(kind, d, n, names=options.samplers, asks=options.asks, task=task)
+        if first:
+            print(*markdown_head(["trials x parameters", *seconds, "first ratio", "steady ratio"]), sep="\n")
+            first = False
+        print(row(f"{cell} {kind}" if task == "plain" else f"{cell} {kind}, {task}", seconds), flush=True)
 
 
 if __name__ == "__main__":
