@@ -47,6 +47,8 @@ class Guard:
     """What a response was given up for: the libraries on the way say "Connection error" of everything."""
     retryable: bool = field(default=True, init=False)
     """Whether the same request may succeed later."""
+    is_late: bool = field(default=False, init=False)
+    """Whether it was given up because the time was over."""
 
     def watch(self, client: httpx.Client) -> None:
         """Watch all responses of a client from now on."""
@@ -83,6 +85,7 @@ class Guard:
             if n_bytes > max_bytes:
                 self._give_up(f"sent more than {max_bytes:,} bytes; no answer is as long as that")
             if time.monotonic() > self.ends_at:
+                self.is_late = True
                 self._give_up("did not send its answer in time")
             yield chunk
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_prior_bo.elicitation.llm.client import Completion, CompletionError
-from llm_prior_bo.elicitation.llm.deadline import run_within
+from llm_prior_bo.elicitation.llm.deadline import DeadlineError, run_within
 from llm_prior_bo.elicitation.llm.failures import (
     MAX_READ_CHARACTERS,
     RULES,
@@ -146,7 +146,9 @@ class LiteLLMClient:
             form = self._formats[min(n_steps, len(self._formats) - 1)]
             guard = Guard(ends_at)
             response, error = self._send(litellm, self._request(messages, schema, form), guard)
-            if guard.problem:
+            if guard.is_late:  # whoever notices first, the guard or the deadline: it is the same to the user
+                error = DeadlineError(guard.problem)
+            elif guard.problem:
                 raise self._error(guard.problem, retryable=guard.retryable)
             if response is None and error is None and not self._merges_system_text:
                 self._merges_system_text = True  # LiteLLM's own answer to "roles must alternate" did not help
