@@ -40,6 +40,17 @@ class Task:
     def evaluate(self, config):
         return config["rate"] + 0.1 * config["depth"] + config.get("share", 0.3)
 
+    def evaluate_all(self, configs):
+        return [self.evaluate(config) for config in configs]
+
+    def from_unit(self, u):
+        depth, booster = 1 + int(u[1] * 7.999), ["tree", "linear"][int(u[2] * 1.999)]
+        config = {"rate": 1e-4 ** (1 - u[0]), "depth": depth, "booster": booster}
+        return {**config, "share": float(u[3])} if booster == "tree" else config
+
+    def sample(self, rng):
+        return self.from_unit(rng.random(4))
+
 
 TASKS = {"small": Task("small")}
 """

@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
-from benchmarks import acquisition_maximum, asking_again, failing_region, real_answers
+from benchmarks import acquisition_maximum, answer_calibration, asking_again, failing_region, real_answers
+from benchmarks.harness.hpo_tasks import distributions, load_task
+from benchmarks.harness.recordings import collect, context_of, write_prompts
 from benchmarks.harness.runner import Task
+from llm_prior_bo import SearchSpace
+from llm_prior_bo.elicitation import PROMPT_VERSION, prompt_hash, render_prompt
+from llm_prior_bo.elicitation.replay import read_exchanges
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__init__")
@@ -35,18 +41,64 @@ def _record(problem: str, method: str, seed: int, **result: Any) -> dict[str, An
     return {"problem": problem, "prior": "own", "method": method, "seed": seed, "n_trials": 40, "error": None, **result}
 
 
-def test_asking_again_is_compared_study_by_study() -> None:
-    once, again = np.full(40, 2.0), np.full(40, 2.0)
-    again[18:] = 1.0
+def test_asking_again_is_compared_with_asking_once_and_with_a_placebo() -> None:
+    last = {"asked once": 1.0, "asked again": 0.0, "placebo": 1.0}
     records = [
-        _record("p", method, seed, values=values.tolist())
+        _record("p", method, seed, values=[2.0] * 10 + [2.0 if method != "asked again" else 1.0] * 15 + [value] * 10)
         for seed in (0, 1)
-        for method, values in (("asked once", once), ("asked again", again))
+        for method, value in last.items()
     ]
-    first, second, wins = asking_again.table(records).splitlines()[2:]
-    assert first == "| p | 0 | 2 / 2 | 2 / 1 | 2 / 1 | 2 / 1 | 2 / 1 |"
-    assert second.startswith("| p | 1 |")
-    assert wins == "| asked again better-equal-worse |  | 0-2-0 | 2-0-0 | 2-0-0 | 2-0-0 | 2-0-0 |"
+    state, median, mean, counts = asking_again.table(records).splitlines()[2:]
+    assert state == "| p | -0.5 (-0.5 to -0.5) | -0.5 (-0.5 to -0.5) | +0 (+0 to +0) |"
+    assert median == "| median over states | -0.500 | -0.500 | +0.000 |"
+    assert mean == "| mean over states | -0.500 | -0.500 | +0.000 |"
+    assert counts == "| better / worse by .05 | 1 / 0 | 1 / 0 | 0 / 0 |"
+
+
+def test_results_are_permuted_among_the_trials() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=10)
+    other = asking_again.permuted(study)
+    assert [trial.params for trial in other.trials] == [trial.params for trial in study.trials]
+    assert sorted(trial.value or 0.0 for trial in other.trials) == sorted(trial.value or 0.0 for trial in study.trials)
+    assert [trial.value for trial in other.trials] != [trial.value for trial in study.trials]
+    assert [trial.value for trial in study.trials] == [trial.params["x"] for trial in study.trials]
+
+
+ANSWER = (
+    '{"notes": "", "regions": [{"region": 1, "label": "", "weight": 1}], "numeric": [{"region": 1, '
+    '"parameter": "rate", "best": 0.01, "low": 0.001, "high": 0.1}], "categorical": [], "correlations": [], '
+    '"confidence": 0.9}'
+)
+
+
+@pytest.fixture
+def recordings(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a recorded answer about the small task, made by the scripts."""
+    prompts, out = tmp_path / "prompts", tmp_path / "recordings"
+    write_prompts(data, ["small"], prompts)
+    (prompts / "small.0.answer.txt").write_text(ANSWER, encoding="utf-8")
+    collect(prompts, out, model="a model")
+    monkeypatch.setattr(real_answers, "RECORDINGS", out)
+    return out
+
+
+def test_a_recording_says_what_it_is_and_which_question_it_answers(recordings: Path, data: Path) -> None:
+    (exchange,) = read_exchanges(recordings / "small.json")
+    assert exchange.completions == (ANSWER,)
+    assert (exchange.model, exchange.prompt_version) == ("a model", PROMPT_VERSION)
+    assert exchange.prompt_hash == prompt_hash(render_prompt(context_of(data, "small")))
+
+
+def test_calibration_of_recorded_answers(recordings: Path, data: Path) -> None:
+    task = load_task(data, "small")
+    space = SearchSpace(distributions(task))
+    row = answer_calibration.score_task(task, answer_calibration.answers_about(recordings, "small", space))
+    assert row.cells()["answers"] == "1"
+    assert row.cells()["intervals"] == "1"
+    optimum = answer_calibration.best_known(task)
+    rng = np.random.default_rng(1)
+    assert task.evaluate(optimum) <= min(task.evaluate(task.sample(rng)) for _ in range(200))
 
 
 def test_failures_and_regret_by_case() -> None:
@@ -60,13 +112,8 @@ def test_failures_and_regret_by_case() -> None:
     )
 
 
+@pytest.mark.usefixtures("recordings")
 def test_real_answers_against_both_controls(data: Path) -> None:
-    (data / "answers").mkdir()
-    (data / "answers" / "small.answer.json").write_text(
-        '{"notes": "", "regions": [{"region": 1, "label": "", "weight": 1}], "numeric": [{"region": 1, '
-        '"parameter": "rate", "best": 0.01, "low": 0.001, "high": 0.1}], "categorical": [], "correlations": [], '
-        '"confidence": 0.9}'
-    )
     records = []
     for method in ("control-1", "control-2", "no-llm"):
         task = Task("small", "own", method, 0, 8)
@@ -74,9 +121,9 @@ def test_real_answers_against_both_controls(data: Path) -> None:
         records.append({**_record("small", method, 0), "n_trials": 8, **result})
     # The second control starts on the points of the first.
     assert records[0]["values"][:5] == records[1]["values"][:5]
-    best, verdict = real_answers.tables(records, n_trials=8).split("\n\n")
+    best, *verdicts = real_answers.tables(records, n_trials=8).split("\n\n")
     assert best.splitlines()[2].startswith("| small | control-1 | 1 | ")
-    assert "better control" in verdict
+    assert [text.split(" of ")[-1] for text in verdicts[::2]] == ["the better control:", "control-1:", "no-llm:"]
 
 
 def test_a_larger_search_is_compared_with_ordinary_ones(data: Path) -> None:
