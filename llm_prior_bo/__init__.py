@@ -32,13 +32,16 @@ from llm_prior_bo.elicitation import (
 from llm_prior_bo.elicitation.answer_file import load_answer, save_answer
 from llm_prior_bo.elicitation.blinding import BlindedElicitor
 from llm_prior_bo.elicitation.llm.spending import SpendingLimit
+from llm_prior_bo.optimization.explanation import Explanation, explain
 from llm_prior_bo.optimization.refresh import RefreshPolicy
+from llm_prior_bo.optimization.study_prior import prior_of
 from llm_prior_bo.optimization.trust import Evidence, EvidenceTrust, TrustGate
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
 from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.priors.from_configspace import prior_from_configspace
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.diagnostics import StudyStatistics, answers_of, study_statistics
 from llm_prior_bo.study.past_studies import prior_from_study
 
 __version__ = "0.2.0"
@@ -55,6 +58,7 @@ __all__ = [
     "Elicitor",
     "Evidence",
     "EvidenceTrust",
+    "Explanation",
     "ExponentialDecay",
     "FixedElicitor",
     "LLMElicitor",
@@ -72,13 +76,18 @@ __all__ = [
     "SearchSpace",
     "SpendingLimit",
     "StudyContext",
+    "StudyStatistics",
     "TrustGate",
     "UniformPrior",
+    "answers_of",
     "build_prior",
+    "explain",
     "load_answer",
     "pool_priors",
     "prior_from_configspace",
     "prior_from_study",
+    "prior_of",
     "prior_weighted",
     "save_answer",
+    "study_statistics",
 ]

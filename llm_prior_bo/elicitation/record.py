@@ -51,6 +51,11 @@ class Elicitation:
         space_fingerprint: Fingerprint of the search space that was asked about; "" if unknown.
         unpriced_tokens: Tokens of requests without a known price, see `Usage`.
         uncounted_tokens: Tokens that nobody counted, estimated, see `Usage`.
+        distributions: JSON text of the search space that was asked about, each parameter as Optuna writes it; "" if
+            unknown.
+        space_is_complete: Whether the user had given that search space, so that there are no other parameters.
+        interval_coverage: Probability with which a stated 80 % interval was taken to hold the optimum's value; `None`
+            if unknown.
     """
 
     answer: PriorAnswer
@@ -74,6 +79,9 @@ class Elicitation:
     space_fingerprint: str = ""
     unpriced_tokens: int = 0
     uncounted_tokens: int = 0
+    distributions: str = ""
+    space_is_complete: bool = False
+    interval_coverage: float | None = None
 
     @property
     def usage(self) -> Usage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,10 +64,7 @@ class AnswerCache:
 
     def questions(self, study: Study) -> list[list[Elicitation]]:
         """The answers by question, oldest first. A first question that two workers asked by mishap counts once."""
-        groups = [
-            list(group) for _, group in itertools.groupby(self.answers(study), key=lambda answer: answer.trial_number)
-        ]
-        return [group[: self.n_answers] for i, group in enumerate(groups) if i == 0 or group[0].reason]
+        return [group[: self.n_answers] for group in answers_by_question(self.answers(study))]
 
     def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
         """One density for each question that was answered; a uniform one if there is none."""
@@ -76,7 +73,9 @@ class AnswerCache:
             return (ElicitedPrior(UniformPrior(space)),)
         priors = self._memory(study).priors
         if space not in priors:
-            priors[space] = tuple(self._elicited_prior(answers, space) for answers in questions)
+            priors[space] = tuple(
+                elicited_prior(answers, space, lambda answer: self.build(answer.answer, space)) for answers in questions
+            )
         return priors[space]
 
     def give_up(self, study: Study) -> None:
@@ -94,15 +93,25 @@ class AnswerCache:
             return True
         return bool(self.answers(study) if records is None else self.update(study, records))
 
-    def _elicited_prior(self, answers: list[Elicitation], space: SearchSpace) -> ElicitedPrior:
-        prior: OptimumPrior
-        try:
-            prior = pool_priors([self.build(answer.answer, space) for answer in answers])
-        except LLMPriorError as error:
-            warn_of_elicitation(f"Expected a stored answer that fits the search space, got: {error}")
-            prior = UniformPrior(space)
-        return ElicitedPrior(
-            prior=UniformPrior(space) if prior.is_uniform else prior,
-            known=frozenset(number for answer in answers for number in answer.trials_shown),
-            trial_number=answers[0].trial_number,
-        )
+
+def answers_by_question(answers: Iterable[Elicitation]) -> list[list[Elicitation]]:
+    """Answers by question, oldest first. A first question that two workers asked by mishap counts once."""
+    groups = [list(group) for _, group in itertools.groupby(answers, key=lambda answer: answer.trial_number)]
+    return [group for i, group in enumerate(groups) if i == 0 or group[0].reason]
+
+
+def elicited_prior(
+    answers: Sequence[Elicitation], space: SearchSpace, build: Callable[[Elicitation], OptimumPrior]
+) -> ElicitedPrior:
+    """The pooled density of the answers to one question; uniform, with a warning, where they do not fit the space."""
+    prior: OptimumPrior
+    try:
+        prior = pool_priors([build(answer) for answer in answers])
+    except LLMPriorError as error:
+        warn_of_elicitation(f"Expected a stored answer that fits the search space, got: {error}")
+        prior = UniformPrior(space)
+    return ElicitedPrior(
+        prior=UniformPrior(space) if prior.is_uniform else prior,
+        known=frozenset(number for answer in answers for number in answer.trials_shown),
+        trial_number=answers[0].trial_number,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,13 +85,9 @@ class Engine:
             elicited: Densities over the optimum, oldest first, at least one.
             seed_for: A seed for a purpose.
         """
-        data = training_data_of(
-            study, space, trial=trial, failed_as_pending=not self.feasibility, use_pruned=self.pruned
-        )
+        data, feasibility = self.training_data(study, trial, space)
         n = n_evidence(study)
         prior = pool_elicited_priors(elicited)
-        feasibility = fit_feasibility(data, space) if self.feasibility else None
-        data = add_failed_as_pending(data, feasibility)
         if data.n < max(self.startup.size(prior), 1):
             seed = seed_for("feasibility")
             return self.startup.suggest(study, trial, space, prior, data, feasibility, n=n, seed=seed)
@@ -100,6 +96,16 @@ class Engine:
         suggestion = self._maximize(space, elicited, data, feasibility, n=n, ages=ages, seed=seed)
         tell_of_distrust(study, trial.number, [(e.prior, p) for e, p in zip(elicited, suggestion.answers, strict=True)])
         return suggestion
+
+    def training_data(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace
+    ) -> tuple[TrainingData, FeasibilityModel | None]:
+        """What the models of a suggestion for `trial` learn from, and the one of failures where trials have failed."""
+        data = training_data_of(
+            study, space, trial=trial, failed_as_pending=not self.feasibility, use_pruned=self.pruned
+        )
+        feasibility = fit_feasibility(data, space) if self.feasibility else None
+        return add_failed_as_pending(data, feasibility), feasibility
 
     @without_remarks
     def _maximize(
@@ -130,7 +136,8 @@ class Engine:
             avoid_within=KEPT_APART,
             rng=rng,
         )[0]
-        return self._suggestion(space, x, score, elicited, evidence, feasibility, n=n, ages=ages)
+        suggestion = self._suggestion(space, x, score, elicited, evidence, feasibility, n=n, ages=ages)
+        return replace(suggestion, seed=seed)
 
     def _suggestion(
         self,

@@ -38,6 +38,7 @@ from llm_prior_bo.study.answer_records import (
 )
 from llm_prior_bo.study.context import study_context
 from llm_prior_bo.study.storage import study_user_attributes
+from llm_prior_bo.study.stored_space import distributions_text
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -110,7 +111,15 @@ class Questioner:
             for index in range(settings.n_answers):
                 answer = self._elicit(study, replace(context, answer_index=index))
                 answered.append(
-                    replace(answer, reason=reason or "", n_finished=n_finished, space_fingerprint=space.fingerprint)
+                    replace(
+                        answer,
+                        reason=reason or "",
+                        n_finished=n_finished,
+                        space_fingerprint=space.fingerprint,
+                        distributions=distributions_text(space),
+                        space_is_complete=self.space_is_complete,
+                        interval_coverage=settings.interval_coverage,
+                    )
                 )
                 save_elicitation(study, answered[-1])
                 self.cache.add(study, answered[-1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_prior_bo.elicitation.answer.remarks import remarks
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.record import Elicitation
-from llm_prior_bo.study.answer_records import FailureRecord, Records, load_records
+from llm_prior_bo.study.answer_records import FailureRecord, Records, load_elicitations, load_records
 from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
 
 if TYPE_CHECKING:
@@ -51,6 +52,24 @@ class StudyStatistics:
         """What whoever answered has to say to people, one text an answer; escaped, so it can be shown."""
         return tuple(remarks(elicitation.answer) for elicitation in self.elicitations)
 
+    @property
+    def certificates(self) -> dict[int, str]:
+        """Trial number -> what the loss bound promises from its suggestion on."""
+        return {number: suggestion.certificate for number, suggestion in sorted(self.suggestions.items())}
+
+    @property
+    def certificate(self) -> str:
+        """The same of the study as a whole, as it stands after its latest suggestion that maximises a score."""
+        modelled = {n: one for n, one in sorted(self.suggestions.items()) if one.phase == "model"}
+        if not modelled:
+            return "No certificate yet: no suggestion has maximised a score."
+        latest = max(modelled)
+        n_certified = sum(one.is_certified for one in modelled.values())
+        return (
+            f"{n_certified} of {len(modelled)} suggestions of the model are harmless by certificate. "
+            f"The latest, trial {latest}: {modelled[latest].certificate}"
+        )
+
     def trace(self) -> list[dict[str, Any]]:
         """What the prior did at every trial, one row each, as for a table.
 
@@ -90,8 +109,20 @@ class StudyStatistics:
             "remarks": list(self.remarks),
             "repairs": [repair for elicitation in self.elicitations for repair in elicitation.repairs],
             "failures": [asdict(failure) for failure in self.failures],
+            "answers": [json.loads(elicitation.to_json()) for elicitation in self.elicitations],
+            "certificate": self.certificate,
+            "certificates": self.certificates,
             "suggestions": {number: asdict(suggestion) for number, suggestion in self.suggestions.items()},
         }
+
+
+def answers_of(study: Study) -> tuple[Elicitation, ...]:
+    """All answers that are stored in a study, oldest first.
+
+    Args:
+        study: Any study that an `LLMPriorSampler` worked on, in this process or another.
+    """
+    return load_elicitations(study)
 
 
 def study_statistics(study: Study) -> StudyStatistics:

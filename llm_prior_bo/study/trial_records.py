@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,9 @@ CHOOSING_KEY = "llm_prior_bo:choosing"
 FAILED_KEY = "llm_prior_bo:failed"
 ARRIVED_KEY = "llm_prior_bo:arrived"
 HEARTBEAT_KEY = "llm_prior_bo:heartbeat"
+
+HARMLESS_LOSS_BOUND = math.e
+"""Largest factor on the unweighted loss bound that is called harmless: what the sampler's default decay promises."""
 
 Phase = Literal["startup", "model"]
 Source = Literal["mode", "region", "draw", "uniform"]
@@ -90,11 +94,33 @@ class Suggestion:
     """How probable it was that the trial would finish, `None` before any trial has failed."""
     answers: tuple[AnswerPart, ...] = ()
     """The part of each answer, oldest first; empty in the start-up phase."""
+    seed: int | None = None
+    """Seed of the model's draws and of the search for the maximum; `None` in the start-up phase."""
 
     @property
     def trust(self) -> float | None:
         """Trust in the answer that is trusted most; `None` where none was weighed."""
         return max((part.trust for part in self.answers if part.trust is not None), default=None)
+
+    @property
+    def certificate(self) -> str:
+        """What the loss bound promises from this suggestion on, as a sentence."""
+        if self.phase == "startup":
+            return "No certificate: a start-up point is drawn, nothing is maximised."
+        if self.loss_bound is None or not self.exponent:
+            return "Harmless by certificate: the prior was not multiplied in."
+        if not math.isfinite(self.loss_bound):
+            return "No certificate: the density has no lower bound."
+        bound = f"at most {self.loss_bound:.3g} times the unweighted loss bound from here on"
+        return f"Harmless by certificate: {bound}." if self.is_certified else f"Not yet certified: {bound}."
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether the loss is at most `HARMLESS_LOSS_BOUND` times the unweighted bound from this suggestion on."""
+        if self.phase == "startup":
+            return False
+        bound = self.loss_bound if self.exponent else None
+        return bound is None or bound <= HARMLESS_LOSS_BOUND * (1.0 + 1e-9)
 
 
 def mark_arrived(study: Study, trial: FrozenTrial) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 
 import optuna
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from llm_prior_bo import Elicitation, PriorAnswer
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.study.answer_records import save_elicitation, save_failure
-from llm_prior_bo.study.diagnostics import study_statistics
+from llm_prior_bo.study.diagnostics import answers_of, study_statistics
 from llm_prior_bo.study.trial_records import AnswerPart, Suggestion, publish_suggestion
 
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.5, 0.2, 0.8)})
@@ -37,6 +38,9 @@ def test_a_study_that_nobody_touched(study: optuna.Study) -> None:
         "remarks": [],
         "repairs": [],
         "failures": [],
+        "answers": [],
+        "certificate": "No certificate yet: no suggestion has maximised a score.",
+        "certificates": {},
         "suggestions": {},
     }
 
@@ -112,3 +116,38 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
         "trust": 0.8,
         "answers": [asdict(part)],
     }
+
+
+def test_the_answers_are_in_the_dict_and_read_back(study: optuna.Study) -> None:
+    elicitation = Elicitation(ANSWER, interval_coverage=0.7)
+    save_elicitation(study, elicitation)
+    assert answers_of(study) == (elicitation,)
+    (stored,) = study_statistics(study).to_dict()["answers"]
+    assert Elicitation.from_json(json.dumps(stored)) == elicitation
+
+
+def test_certificates_say_what_the_loss_bound_promises(study: optuna.Study) -> None:
+    model = replace(SUGGESTION, exponent=0.1)
+    for bound in (12.0, 2.5):
+        publish_suggestion(study, study.ask()._get_latest_trial(), replace(model, loss_bound=bound))
+    statistics = study_statistics(study)
+    assert statistics.certificates == {
+        0: "Not yet certified: at most 12 times the unweighted loss bound from here on.",
+        1: "Harmless by certificate: at most 2.5 times the unweighted loss bound from here on.",
+    }
+    assert statistics.certificate == (
+        "1 of 2 suggestions of the model are harmless by certificate. "
+        f"The latest, trial 1: {statistics.certificates[1]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "says"),
+    [
+        (replace(SUGGESTION, phase="startup"), "No certificate: a start-up point"),
+        (replace(SUGGESTION, exponent=0.0, loss_bound=1.0), "Harmless by certificate: the prior was not multiplied in"),
+        (replace(SUGGESTION, loss_bound=math.inf), "No certificate: the density has no lower bound"),
+    ],
+)
+def test_where_no_factor_can_be_told(suggestion: Suggestion, says: str) -> None:
+    assert suggestion.certificate.startswith(says)
