@@ -24,9 +24,10 @@ from llm_prior_bo._arguments import (
     prior_source,
     resolve_space,
 )
+from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, check_decay
-from llm_prior_bo.elicitation.elicitor import Elicitor
+from llm_prior_bo.elicitation.elicitor import Elicitor, name_of
 from llm_prior_bo.elicitation.options import LLMOptions
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
 from llm_prior_bo.elicitation.record import Elicitation
@@ -34,7 +35,7 @@ from llm_prior_bo.optimization.conditional_prior import conditional_prior
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.optimization.engine import Engine
 from llm_prior_bo.optimization.importance import insights_of
-from llm_prior_bo.optimization.prior_source import GivenPrior, known_space
+from llm_prior_bo.optimization.prior_source import GivenPrior, elicitor_of, known_space
 from llm_prior_bo.optimization.readiness import CheckResult, check_readiness
 from llm_prior_bo.optimization.refresh import DEFAULT_REFRESH, RefreshPolicy
 from llm_prior_bo.optimization.startup import StartupDesign
@@ -67,7 +68,7 @@ were behind that on five of six tasks with real answers (`docs/measurements.md`)
 DEFAULT_TRUST = EvidenceTrust()
 
 
-class LLMPriorSampler(BaseSampler):
+class LLMPriorSampler(Displayed, BaseSampler):
     """Bayesian optimisation with a language model's belief about where the optimum is.
 
     The model is asked for a density over the optimum's place at the start of a study, and periodically after that. Most
@@ -246,6 +247,31 @@ class LLMPriorSampler(BaseSampler):
     def get_statistics(self, study: Study) -> StudyStatistics:
         """Answers, costs, repairs, failures, and what the prior did in every trial. See `StudyStatistics`."""
         return study_statistics(study)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self._source_name})"
+
+    def _display(self) -> TextTable:
+        space, engine = self._search_space, self._engine
+        settings = {
+            "prior": self._source_name,
+            "search space": "found from the trials" if space is None else ", ".join(space.names),
+            "decay": "not multiplied" if engine.decay is None else engine.decay,
+            "trust": "off" if engine.trust is None else engine.trust,
+            "start-up trials": "5 with a prior, 10 without"
+            if engine.startup.n_trials is None
+            else engine.startup.n_trials,
+            "pruned trials": engine.pruned,
+        }
+        return TextTable.of(type(self).__name__, ("setting", "value"), settings.items())
+
+    @property
+    def _source_name(self) -> str:
+        """Who is asked, or the class of the given density; escaped."""
+        elicitor = elicitor_of(self._source)
+        if elicitor is not None:
+            return name_of(elicitor)
+        return type(self._source.prior).__name__ if isinstance(self._source, GivenPrior) else "prior"
 
     @property
     def _stated(self) -> Mapping[str, BaseDistribution]:

@@ -37,6 +37,8 @@ PURPOSES = {
     "_isolation": "settings of the calling thread",
     "_cached_property": "a property that is worked out once",
     "_fast_path": "the switch of the fast path",
+    "_display": "short tables of objects: text, HTML, rich",
+    "_text": "text of others, escaped",
     "errors": "errors and warnings",
 }
 LIBRARIES = ("optuna", "botorch", "gpytorch", "torch", "scipy", "numpy", "pydantic", "litellm", "matplotlib")

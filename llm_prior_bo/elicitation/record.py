@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.elicitation.answer.schema import PriorAnswer, describe_validation_error
 from llm_prior_bo.elicitation.llm.messages import Messages
 from llm_prior_bo.elicitation.llm.spending import Usage
@@ -25,7 +26,7 @@ EDITED_BY_HAND = ", edited by hand"
 
 
 @dataclass(frozen=True)
-class Elicitation:
+class Elicitation(Displayed):
     """One answer and how it came about.
 
     Attributes:
@@ -98,6 +99,14 @@ class Elicitation:
             unpriced_tokens=unpriced,
             uncounted_tokens=self.uncounted_tokens,
         )
+
+    def _display(self) -> TextTable:
+        answer = self.answer._display()
+        cost = "unknown" if self.cost_usd is None else f"{self.cost_usd:.4g} USD"
+        took = f"Tokens: {self.usage.total_tokens:,}; cost: {cost}; {self.latency_s:.1f} s."
+        repairs = [f"Repaired: {sentence}" for sentence in self.repairs]
+        title = f"{self.model or 'Unknown'} for trial {self.trial_number}: {answer.title}"
+        return TextTable.of(title, answer.columns, answer.rows, [*answer.lines, *repairs, took])
 
     def to_json(self) -> str:
         """The record as JSON text, ASCII only, the same for equal records."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from llm_prior_bo._cached_property import cached_property
+from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.errors import PriorError
 from llm_prior_bo.priors._product import ProductEvaluator
 from llm_prior_bo.priors.base import (
@@ -32,7 +33,7 @@ MIN_UNIFORM_WEIGHT = 0.05
 """Least weight of the uniform component of a prior that is built from somebody's belief, however sure they are."""
 
 
-class MixturePrior(OptimumPrior):
+class MixturePrior(Displayed, OptimumPrior):
     r"""`pi(x) = sum_k w_k pi_k(x) + w_0`, relative to uniform.
 
     The floor `w_0` is on the joint density, so `log_prob >= log(w_0)` everywhere, whatever the dimension.
@@ -76,6 +77,18 @@ class MixturePrior(OptimumPrior):
             )
         w = w / w.max()  # first, so that the sum cannot overflow
         self._all_weights = torch.from_numpy(w / w.sum())  # K + 1, the uniform component last
+
+    def _display(self) -> TextTable:
+        anchors: Sequence[Tensor] = list(self.anchors()) if self.regions else []
+        rows = [
+            (region.label, weight, ", ".join(f"{k} {_short(v)}" for k, v in self.space.decode(x).items()))
+            for region, weight, x in zip(self.regions, self.weights.tolist(), anchors, strict=True)
+        ]
+        return TextTable.of(
+            f"Mixture over {', '.join(self.space.names)}",
+            ("region", "weight", "best point"),
+            [*rows, ("uniform", self.uniform_weight, None)],
+        )
 
     @property
     def dim(self) -> int:
@@ -351,3 +364,7 @@ def _as_mixture(prior: OptimumPrior) -> MixturePrior:
     raise PriorError(
         f"Expected MixturePrior or UniformPrior to pool, got {type(prior).__name__}; pool samples instead."
     )
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

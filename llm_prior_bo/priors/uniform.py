@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.priors.base import (
     OptimumPrior,
     Points,
@@ -20,7 +21,7 @@ from llm_prior_bo.priors.base import (
 from llm_prior_bo.space import FloatArray, SearchSpace
 
 
-class UniformPrior(OptimumPrior):
+class UniformPrior(Displayed, OptimumPrior):
     """No opinion: relative density 1 everywhere.
 
     "Uniform" is Optuna's: on the log scale where `log=True`, every value of a grid with the width of its cell.
@@ -31,6 +32,9 @@ class UniformPrior(OptimumPrior):
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
+
+    def _display(self) -> TextTable:
+        return TextTable.of(f"Uniform over {', '.join(self.space.names)}")
 
     @property
     def dim(self) -> int:

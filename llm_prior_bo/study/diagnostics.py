@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.elicitation.answer.remarks import remarks
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.record import Elicitation
@@ -15,9 +16,12 @@ from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
 if TYPE_CHECKING:
     from optuna import Study
 
+MAX_SHOWN_TRIALS = 10
+"""Suggestions in the short table; `trace` has all of them."""
+
 
 @dataclass(frozen=True, slots=True)
-class StudyStatistics:
+class StudyStatistics(Displayed):
     """Numbers of one study.
 
     Args:
@@ -68,6 +72,22 @@ class StudyStatistics:
         return (
             f"{n_certified} of {len(modelled)} suggestions of the model are harmless by certificate. "
             f"The latest, trial {latest}: {modelled[latest].certificate}"
+        )
+
+    def _display(self) -> TextTable:
+        latest = sorted(self.suggestions.items())[-MAX_SHOWN_TRIALS:]
+        rows = [
+            (number, one.phase, one.exponent, one.trust, one.log_acquisition, one.prior_score, one.loss_bound)
+            for number, one in latest
+        ]
+        cost = "unknown" if self.cost_usd is None else f"{self.cost_usd:.4g} USD"
+        tokens = "unknown" if self.tokens is None else f"{self.tokens:,}"
+        return TextTable.of(
+            f"Answers: {len(self.elicitations)}; questions without one: {len(self.failures)}; "
+            f"suggestions: {len(self.suggestions)}" + (f", the last {len(latest)}:" if latest else ""),
+            ("trial", "phase", "exponent", "trust", "log acquisition", "prior", "loss bound"),
+            rows,
+            [f"Cost: {cost}; tokens: {tokens}.", self.certificate],
         )
 
     def trace(self) -> list[dict[str, Any]]:

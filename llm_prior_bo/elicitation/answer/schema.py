@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.errors import AnswerError
 
 MAX_REGIONS = 8
@@ -104,7 +105,7 @@ class Correlation(_Row):
     rho: float = Field(description="correlation between -1 and 1; on the log scale for log-scale parameters")
 
 
-class PriorAnswer(_Row):
+class PriorAnswer(Displayed, _Row):
     """A belief about where the optimum is, as a density.
 
     A parameter without a row in a region is "no opinion" there. `PriorAnswer.by_hand` writes the common case of one
@@ -125,6 +126,31 @@ class PriorAnswer(_Row):
     categorical: list[CategoricalBelief] = Field(description="one row per region and choice with an opinion")
     correlations: list[Correlation] = Field(description="dependences between numeric parameters; may be empty")
     confidence: float = Field(description="probability, 0 to 1, that the optimum lies in these regions at all")
+
+    def _display(self) -> TextTable:
+        n = len(self.regions)
+        notes = " ".join(self.notes.split())
+        return TextTable.of(
+            f"Answer with {n} region{'' if n == 1 else 's'}, confidence {self.confidence:.3g}",
+            ("region", "weight", "parameter", "belief"),
+            [row for region in self.regions for row in self._rows_of(region)],
+            [f"Notes: {notes}"] if notes else [],
+        )
+
+    def _rows_of(self, region: Region) -> list[tuple[object, ...]]:
+        """What is believed in one region, a row a parameter; the region's name stands in the first."""
+        beliefs = [
+            (row.parameter, f"{row.best:g} ({row.low:g} to {row.high:g})")
+            for row in self.numeric
+            if row.region == region.region
+        ]
+        chosen: dict[str, list[str]] = {}
+        for choice in self.categorical:
+            if choice.region == region.region:
+                chosen.setdefault(choice.parameter, []).append(f"{choice.choice} {choice.weight:.3g}")
+        beliefs += [(name, ", ".join(choices)) for name, choices in chosen.items()]
+        first, *others = beliefs or [("", "no opinion")]
+        return [(region.label, region.weight, *first), *(("", "", *belief) for belief in others)]
 
     @classmethod
     def by_hand(

@@ -6,15 +6,15 @@ import base64
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from llm_prior_bo._text import printable as printable
+
 MASK = "[redacted]"
 """What stands for a secret."""
 
-_ACTING_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # A shorter value of such a variable ("disabled", "dummy") is hardly a secret, but is a word that texts contain.
 _MIN_SECRET_LENGTH = 12
 # The same for what is passed as a key: "ollama", "dummy", "EMPTY" are what local servers are given.
@@ -152,23 +152,6 @@ def _secrets_of_address(address: str) -> Iterator[str]:
     elif user:
         yield user
     yield from (value for name, value in parse_qsl(parts.query) if "version" not in name)
-
-
-def printable(text: str, *, keep: str = "\t") -> str:
-    r"""Text that only says something, and does nothing where it is shown.
-
-    Control characters (line breaks and the start of a terminal's escape sequences among them), characters that change
-    the direction of writing or have no width, line and paragraph separators and lone surrogates are written as JSON
-    escapes: `\u001b`, `\n`, `\u202e`. A reader of JSON takes them for the characters they are. Everything else stays,
-    also what this Python's Unicode tables do not know yet: the text must not depend on their version.
-
-    Args:
-        text: Any text.
-        keep: Characters that stay although they act.
-    """
-    return "".join(
-        json.dumps(c)[1:-1] if unicodedata.category(c) in _ACTING_CATEGORIES and c not in keep else c for c in text
-    )
 
 
 def _environment_secrets() -> list[str]:
