@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import warnings
+from importlib.metadata import EntryPoint
 
 import pytest
 import typer
@@ -12,7 +14,7 @@ from typer.testing import CliRunner, Result
 from llm_prior_bo._display import TextTable
 from llm_prior_bo.cli.output import PROBLEM, Output, as_command
 from llm_prior_bo.errors import ConfigurationError, ElicitationError, SearchSpaceError
-from tests.scripts import run_python
+from tests.scripts import ROOT, run_python
 
 
 def invoke(*arguments: str, error: Exception | None = None) -> Result:
@@ -82,6 +84,11 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:
     line, code = run_python(script).splitlines()
     assert line == "Expected the library 'typer' of the command line, got none; pip install 'llm-prior-bo[cli]'."
     assert code == "2"
+
+
+def test_the_entry_point_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert callable(EntryPoint("llm-prior-bo", project["scripts"]["llm-prior-bo"], "console_scripts").load())
 
 
 def test_the_package_does_without_typer() -> None:

@@ -28,13 +28,13 @@ def show(
     if (answer is None) == (stored is None):
         raise ConfigurationError("Expected the file of an answer or --storage (and --study), one of the two.")
     if stored is not None:
-        return _study(stored)
+        return _show_study(stored)
     assert answer is not None
     found = load_answer(answer)
     return Output({"answer": found.model_dump()}, [found._display()])
 
 
-def _study(study: optuna.Study) -> Output:
+def _show_study(study: optuna.Study) -> Output:
     statistics = study_statistics(study)
     table, weights = _density(study)
     answers = [elicitation._display() for elicitation in statistics.elicitations]
