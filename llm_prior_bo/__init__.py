@@ -40,6 +40,7 @@ from llm_prior_bo.priors.from_configspace import prior_from_configspace
 from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.past_studies import prior_from_study
+from llm_prior_bo.visualization.report import save_report
 
 __version__ = "0.2.0"
 
@@ -81,4 +82,5 @@ __all__ = [
     "prior_from_study",
     "prior_weighted",
     "save_answer",
+    "save_report",
 ]
