@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import optuna
 import pytest
@@ -10,7 +12,7 @@ from llm_prior_bo.visualization.comparison import best_values, curve
 from tests.visualization.studies import told_study
 
 
-def study_of(values: list[float | None], direction: str = "minimize") -> optuna.Study:
+def study_of(values: list[float | None], direction: Literal["minimize", "maximize"] = "minimize") -> optuna.Study:
     study = optuna.create_study(direction=direction)
     for value in values:
         state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
@@ -50,6 +52,6 @@ def test_what_has_no_curve_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="at least one run"):
         plot_comparison({"none": []})
     with pytest.raises(ConfigurationError, match="put a single run in a list"):
-        plot_comparison({"bare": [1.0, 2.0]})  # type: ignore[dict-item]
+        plot_comparison({"bare": [1.0, 2.0]})  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match="one objective"):
         plot_comparison(optuna.create_study(directions=["minimize", "minimize"]))

@@ -120,13 +120,14 @@ def test_in_a_browser(browser: webdriver.Chrome, tmp_path: Path) -> None:
     for width, scheme in ((1100, "light"), (1100, "dark"), (375, "light")):
         show(browser, page, width=width, scheme=scheme)
         run = browser.execute_script
-        assert run("return window.planted === undefined")  # type: ignore[no-untyped-call]
-        n_plots, n_drawn = run(  # type: ignore[no-untyped-call]
+        assert run("return window.planted === undefined")
+        n_plots, n_drawn = run(
             "const all = [...document.querySelectorAll('.plot')];"
             "return [all.length, all.filter(p => p.querySelector('.main-svg .trace, .main-svg .hm')).length];"
         )
         assert n_plots == n_drawn == 8  # four parameters, a pair, best value, trust, attribution
-        assert run("return document.documentElement.scrollWidth") <= width  # type: ignore[no-untyped-call]
-        backgrounds.add(run("return getComputedStyle(document.body).backgroundColor"))  # type: ignore[no-untyped-call]
+        assert run("return document.documentElement.scrollWidth") <= width
+        backgrounds.add(run("return getComputedStyle(document.body).backgroundColor"))
     assert len(backgrounds) == 2
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []  # type: ignore[no-untyped-call]
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [entry for entry in log if entry["level"] == "SEVERE"] == []
