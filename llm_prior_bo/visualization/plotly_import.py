@@ -78,6 +78,8 @@ def axis_of(column: Column) -> dict[str, Any]:
         return axis
     low, high = np.log10(column.from_unit([0.0, 1.0]))
     decades = float(high - low)
+    if decades == 0.0:
+        return axis
     steps = {"dtick": math.ceil(decades / MAX_DECADE_TICKS)} if decades >= 2 else {}
     margin = 0.03 * decades
     return {**axis, "type": "log", "exponentformat": "power", "range": [low - margin, high + margin], **steps}

@@ -122,9 +122,8 @@ def plot_prior(
     prior = stated_prior(study_or_prior)
     names = list(prior.space.names if params is None else params)
     check_names(prior.space, names)
-    densities = [parameter_density(prior, name) for name in names]
     study = study_or_prior if isinstance(study_or_prior, Study) else None
-    return _draw(densities, prior, study, n_columns=min(n_columns, max(len(names), 1)))
+    return prior_figure(prior, names, study, n_columns=n_columns)
 
 
 def _coordinates(prior: MixturePrior, column: Column) -> FloatArray:
@@ -139,10 +138,11 @@ def _coordinates(prior: MixturePrior, column: Column) -> FloatArray:
     return np.unique(column.snap(np.concatenate([np.linspace(0.0, 1.0, _N_POINTS), *own, modes])))
 
 
-def _draw(
-    densities: Sequence[ParameterDensity], prior: MixturePrior, study: Study | None, *, n_columns: int
-) -> go.Figure:
-    n_rows = -(-max(len(densities), 1) // n_columns)
+def prior_figure(prior: MixturePrior, names: Sequence[str], study: Study | None, *, n_columns: int) -> go.Figure:
+    """The figure of `plot_prior`, of a density that has been built, with the trials of a study."""
+    densities = [parameter_density(prior, name) for name in names]
+    n_columns = min(n_columns, max(len(names), 1))
+    n_rows = -(-max(len(names), 1) // n_columns)
     figure = subplots(n_rows, n_columns, vertical_spacing=min(0.3 / n_rows, 0.25), horizontal_spacing=0.1)
     for i, density in enumerate(densities):
         place = {"row": i // n_columns + 1, "col": i % n_columns + 1}

@@ -79,13 +79,19 @@ def plot_prior_pair(study_or_prior: Study | OptimumPrior, x: str, y: str) -> go.
         ConfigurationError: If a parameter is unknown, both are the same, or as in `plot_prior`.
         ImportError: If plotly is not installed.
     """
-    info = pair_density(stated_prior(study_or_prior), x, y)
+    study = study_or_prior if isinstance(study_or_prior, Study) else None
+    return pair_figure(stated_prior(study_or_prior), x, y, study)
+
+
+def pair_figure(prior: MixturePrior, x: str, y: str, study: Study | None) -> go.Figure:
+    """The figure of `plot_prior_pair`, of a density that has been built, with the trials of a study."""
+    info = pair_density(prior, x, y)
     figure = graph_objects().Figure(_density_trace(info))
-    if isinstance(study_or_prior, Study):
+    if study is not None:
         trials = {"symbol": "circle", "size": 7, "color": "white", "line": {"width": 1, "color": "#333333"}}
         star = {"symbol": "star", "size": 14, "color": INCUMBENT_COLOUR, "line": {"width": 1, "color": "white"}}
-        figure.add_trace(_marks(info, finished_trials(study_or_prior), "trials", trials))
-        figure.add_trace(_marks(info, incumbents(study_or_prior), "incumbent", star))
+        figure.add_trace(_marks(info, finished_trials(study), "trials", trials))
+        figure.add_trace(_marks(info, incumbents(study), "incumbent", star))
     figure.update_layout(
         title="Prior over the optimum: two parameters",
         xaxis=axis_of(info.x),

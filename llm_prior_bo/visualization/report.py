@@ -20,9 +20,16 @@ from llm_prior_bo.study.trial_records import Suggestion
 from llm_prior_bo.visualization.attribution import plot_attribution
 from llm_prior_bo.visualization.comparison import plot_comparison
 from llm_prior_bo.visualization.plotly_import import UNIFORM_COLOUR, answer_name, colour, import_optional, shortened
-from llm_prior_bo.visualization.prior import plot_prior
-from llm_prior_bo.visualization.prior_pair import plot_prior_pair
-from llm_prior_bo.visualization.sources import bound_text, finished_trials, incumbents, stated_prior, value_text
+from llm_prior_bo.visualization.prior import prior_figure
+from llm_prior_bo.visualization.prior_pair import pair_figure
+from llm_prior_bo.visualization.sources import (
+    bound_text,
+    finished_trials,
+    has_stated_prior,
+    incumbents,
+    stated_prior,
+    value_text,
+)
 from llm_prior_bo.visualization.trust import plot_trust
 
 if TYPE_CHECKING:
@@ -92,8 +99,7 @@ def render_report(study: Study) -> str:
 
 def _content(study: Study) -> dict[str, Any]:
     statistics = study_statistics(study)
-    # Before the first trial has finished the parameters are not known, so there is no density to draw.
-    prior = stated_prior(study) if statistics.elicitations and finished_trials(study) else None
+    prior = stated_prior(study) if has_stated_prior(study) else None
     return {
         "name": study.study_name,
         "statistics": statistics,
@@ -212,7 +218,7 @@ def beliefs_in_words(answer: PriorAnswer) -> list[tuple[str, list[str]]]:
 
 def _prior_figures(study: Study, prior: MixturePrior) -> list[str]:
     """One figure for each parameter, so that a narrow screen shows them one below the other."""
-    figures = [plot_prior(study, [name], n_columns=1) for name in prior.space.names]
+    figures = [prior_figure(prior, [name], study, n_columns=1) for name in prior.space.names]
     return [_embedded(figure, height=270, showlegend=False) for figure in figures]
 
 
@@ -222,7 +228,7 @@ def _pair_figures(study: Study, prior: MixturePrior) -> list[str]:
         for pair, rho in region.correlations.items():
             pairs[pair] = max(pairs.get(pair, 0.0), abs(rho))
     strongest = islice(sorted(pairs, key=lambda pair: -pairs[pair]), MAX_PAIRS)
-    return [_embedded(plot_prior_pair(study, *pair), height=360, showlegend=False) for pair in strongest]
+    return [_embedded(pair_figure(prior, *pair, study), height=360, showlegend=False) for pair in strongest]
 
 
 def _study_figures(study: Study, statistics: StudyStatistics) -> dict[str, str]:

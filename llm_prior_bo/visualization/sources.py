@@ -56,6 +56,11 @@ def _elicited_priors(study: Study) -> tuple[ElicitedPrior, ...]:
     return AnswerCache(sys.maxsize, partial(build_prior, lenient=True)).elicited_priors(study, space)
 
 
+def has_stated_prior(study: Study) -> bool:
+    """Whether there is an answer and, since a trial has finished, a space to draw its density over."""
+    return bool(load_elicitations(study)) and known_space(study, None) is not None
+
+
 def incumbents(study: Study) -> list[FrozenTrial]:
     """The best trial, with several objectives all of the Pareto front; none where no trial is feasible."""
     if len(study.directions) > 1:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import optuna
 import pytest
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.integrate import trapezoid
 
-from llm_prior_bo import SearchSpace, UniformPrior, build_prior
+from llm_prior_bo import Elicitation, PriorAnswer, SearchSpace, UniformPrior, build_prior
 from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.priors import TemperedMixture
+from llm_prior_bo.study.answer_records import save_elicitation
 from llm_prior_bo.visualization import plot_prior
 from llm_prior_bo.visualization.prior import parameter_density
-from llm_prior_bo.visualization.sources import incumbents
+from llm_prior_bo.visualization.sources import has_stated_prior, incumbents
 from tests.visualization.studies import ANSWER, DISTRIBUTIONS, PLANTED, told_study
 
 SPACE = SearchSpace(DISTRIBUTIONS)
@@ -44,7 +47,7 @@ def test_the_total_is_the_mean_over_the_other_parameters(name: str) -> None:
 
 
 def test_narrow_regions_are_resolved() -> None:
-    narrow = SearchSpace({"x": optuna.distributions.FloatDistribution(0.0, 1e9)})
+    narrow = SearchSpace({"x": FloatDistribution(0.0, 1e9)})
     answer = ANSWER.by_hand(numeric={"x": (10.0, 9.0, 11.0)})
     density = parameter_density(build_prior(answer, narrow), "x")
     u = narrow.column("x").to_unit(density.values)
@@ -96,6 +99,34 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         plot_prior(optuna.create_study())
     with pytest.raises(ConfigurationError, match="at least one finished trial"):
         plot_prior(told_study(n_trials=0))
+
+
+def test_all_kinds_of_parameters_are_drawn() -> None:
+    space = SearchSpace(
+        {
+            "flag": CategoricalDistribution([True, None, 1.5]),
+            "one": FloatDistribution(0.5, 0.5, log=True),
+            "units": IntDistribution(1, 5000, log=True),
+            "seed": IntDistribution(0, 2**60),
+            "step": FloatDistribution(0.0, 1.0, step=0.25),
+        }
+    )
+    answer = PriorAnswer.by_hand(numeric={"units": (64, 16, 256), "step": (0.5, 0.25, 0.75)})
+    prior = build_prior(answer, space)
+    assert len(plot_prior(prior).data) == 2 * 5
+    assert parameter_density(prior, "one").values == [0.5]
+    assert parameter_density(prior, "step").values == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert all(isinstance(value, int) for value in parameter_density(prior, "units").values)
+    study = optuna.create_study()
+    save_elicitation(study, Elicitation(answer))
+    study.tell(study.ask(dict(space.distributions)), 1.0)
+    assert len(plot_prior(study).data) == 4 * 5
+    assert has_stated_prior(study)
+
+
+def test_a_density_that_is_not_made_of_regions_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="got a TemperedMixture"):
+        plot_prior(TemperedMixture(PRIOR, 0.5, uniform=UniformPrior(SPACE)))
 
 
 def test_multiple_objectives_have_several_incumbents() -> None:

@@ -35,6 +35,7 @@ def test_choices_and_grids_have_one_cell_a_value() -> None:
     info = pair_density(PRIOR, "optimizer", "layers")
     assert info.density.shape == (8, 3)
     assert float(info.density.mean()) == pytest.approx(1.0)
+    assert len(plot_prior_pair(PRIOR, "optimizer", "layers").data) == 1
 
 
 def test_the_figure_shows_trials_and_incumbent() -> None:

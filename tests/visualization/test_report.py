@@ -87,6 +87,9 @@ def test_no_script_but_the_pages_own_may_run_and_nothing_is_loaded() -> None:
 def test_studies_in_which_nothing_has_happened_have_a_report(tmp_path: Path) -> None:
     for i, study in enumerate([optuna.create_study(), told_study(n_answers=0), told_study(n_trials=0)]):
         assert save_report(study, tmp_path / f"{i}.html").stat().st_size > 1_000_000
+    without_parameters = told_study(n_trials=0)
+    without_parameters.add_trial(optuna.trial.create_trial(value=1.0))
+    assert "no trial has finished yet" in render_report(without_parameters)
     several = optuna.create_study(directions=["minimize", "maximize"])
     several.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
     assert "1, 2" in render_report(several)
