@@ -5,6 +5,7 @@ The figures need plotly (`pip install "llm-prior-bo[visualization]"`), which is 
 
 from llm_prior_bo.visualization.attribution import plot_attribution
 from llm_prior_bo.visualization.comparison import plot_comparison
+from llm_prior_bo.visualization.dashboard import publish_to_dashboard
 from llm_prior_bo.visualization.prior import plot_prior
 from llm_prior_bo.visualization.prior_pair import plot_prior_pair
 from llm_prior_bo.visualization.report import save_report
@@ -16,5 +17,6 @@ __all__ = [
     "plot_prior",
     "plot_prior_pair",
     "plot_trust",
+    "publish_to_dashboard",
     "save_report",
 ]

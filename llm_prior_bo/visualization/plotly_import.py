@@ -26,8 +26,8 @@ MAX_TICK_CHARACTERS = 16
 MAX_DECADE_TICKS = 4
 
 
-def import_optional(name: str) -> Any:
-    """A module of the extra `visualization`.
+def import_optional(name: str, *, extra: str = "visualization") -> Any:
+    """A module of an extra.
 
     Raises:
         ImportError: If it is not installed, with what to do.
@@ -35,10 +35,10 @@ def import_optional(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = name.split(".")[0]
+        package = name.split(".")[0].replace("_", "-")
         raise ImportError(
             f"Expected the package {package} to be installed, got none; run "
-            f"`pip install 'llm-prior-bo[visualization]'`. ({error})"
+            f"`pip install 'llm-prior-bo[{extra}]'`. ({error})"
         ) from error
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
-from llm_prior_bo.elicitation.answer.schema import PriorAnswer
 from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.study.diagnostics import StudyStatistics, study_statistics
 from llm_prior_bo.study.trial_records import Suggestion
 from llm_prior_bo.visualization.attribution import plot_attribution
+from llm_prior_bo.visualization.beliefs import beliefs_in_words, latest_scored
 from llm_prior_bo.visualization.comparison import plot_comparison
 from llm_prior_bo.visualization.plotly_import import UNIFORM_COLOUR, answer_name, colour, import_optional, shortened
 from llm_prior_bo.visualization.prior import prior_figure
@@ -136,12 +136,6 @@ def facts(study: Study, statistics: StudyStatistics) -> list[tuple[str, str]]:
     ]
 
 
-def latest_scored(statistics: StudyStatistics) -> Suggestion | None:
-    """The latest suggestion that has a loss bound: what is certified from there on; `None` if there is none yet."""
-    scored = [number for number, suggestion in statistics.suggestions.items() if suggestion.loss_bound is not None]
-    return statistics.suggestions[max(scored)] if scored else None
-
-
 def trial_rows(study: Study, statistics: StudyStatistics) -> list[TrialRow]:
     """What the prior had to do with every trial, oldest first."""
     best = {trial.number for trial in incumbents(study)}
@@ -188,29 +182,6 @@ def _legend(prior: MixturePrior) -> list[tuple[str, str, str]]:
 
 def _question(elicitation: Elicitation) -> dict[str, Any]:
     return {"record": elicitation, "usage": elicitation.usage, "regions": beliefs_in_words(elicitation.answer)}
-
-
-def beliefs_in_words(answer: PriorAnswer) -> list[tuple[str, list[str]]]:
-    """An answer as sentences: for each region its label with its weight, and one sentence for each parameter."""
-    total = sum(region.weight for region in answer.regions) or 1.0
-    told = []
-    for region in answer.regions:
-        sentences = [
-            f"{row.parameter}: about {row.best:.4g}, with 80 % between {row.low:.4g} and {row.high:.4g}"
-            for row in answer.numeric
-            if row.region == region.region
-        ]
-        own = [row for row in answer.categorical if row.region == region.region]
-        for name in dict.fromkeys(row.parameter for row in own):
-            choices = sorted((row for row in own if row.parameter == name), key=lambda row: -row.weight)
-            sentences.append(f"{name}: " + ", ".join(f"{row.choice} {row.weight:.0%}" for row in choices))
-        sentences += [
-            f"{row.first} and {row.second} go together with correlation {row.rho:+.2g}"
-            for row in answer.correlations
-            if row.region == region.region
-        ]
-        told.append((f"{region.label or f'region {region.region}'} ({region.weight / total:.0%})", sentences))
-    return told
 
 
 # Figures -------------------------------------------------------------------------------------------------------------
