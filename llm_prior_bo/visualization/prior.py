@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from optuna import Study
 
+from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
 from llm_prior_bo.space import Column, FloatArray
 from llm_prior_bo.visualization.plotly_import import (
@@ -115,10 +116,12 @@ def plot_prior(
         A figure.
 
     Raises:
-        ConfigurationError: If the study has no stored answer or no finished trial, a parameter is unknown, or the
-            density is not made of regions.
+        ConfigurationError: If the study has no stored answer or no finished trial, a parameter is unknown, the
+            density is not made of regions, or `n_columns` is below 1.
         ImportError: If plotly is not installed.
     """
+    if n_columns < 1:
+        raise ConfigurationError(f"Expected n_columns of at least 1, got {n_columns}; 1 draws one below the other.")
     prior = stated_prior(study_or_prior)
     names = list(prior.space.names if params is None else params)
     check_names(prior.space, names)

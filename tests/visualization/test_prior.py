@@ -95,6 +95,8 @@ def test_later_answers_have_half_of_the_weight() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="got \\['depth'\\]"):
         plot_prior(PRIOR, ["depth"])
+    with pytest.raises(ConfigurationError, match="n_columns of at least 1, got 0"):
+        plot_prior(PRIOR, n_columns=0)
     with pytest.raises(ConfigurationError, match="Expected a study with stored answers"):
         plot_prior(optuna.create_study())
     with pytest.raises(ConfigurationError, match="at least one finished trial"):
