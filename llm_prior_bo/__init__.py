@@ -43,6 +43,7 @@ from llm_prior_bo.sampler import LLMPriorSampler
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.diagnostics import StudyStatistics, answers_of, study_statistics
 from llm_prior_bo.study.past_studies import prior_from_study
+from llm_prior_bo.visualization.report import save_report
 
 __version__ = "0.2.0"
 
@@ -89,5 +90,6 @@ __all__ = [
     "prior_of",
     "prior_weighted",
     "save_answer",
+    "save_report",
     "study_statistics",
 ]

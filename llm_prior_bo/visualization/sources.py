@@ -1,0 +1,152 @@
+"""What figures are drawn of: the density that a study's answers state, its trials, its incumbents."""
+
+from __future__ import annotations
+
+import math
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.optimization.answer_cache import AnswerCache
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pooled_shares
+from llm_prior_bo.optimization.prior_source import known_space
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior, pool_priors
+from llm_prior_bo.priors.build import build_prior
+from llm_prior_bo.space import SearchSpace
+from llm_prior_bo.study.answer_records import load_elicitations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def stated_prior(study_or_prior: Study | OptimumPrior) -> MixturePrior:
+    """The density that is drawn: the pooled one of a study's answers, half for the latest, or the one that is given.
+
+    Of a study, evidence is not in it: it is what was answered, over the parameters that its trials have asked for.
+
+    Raises:
+        ConfigurationError: If the study has no stored answers or no finished trials, or the density is not made of
+            regions.
+    """
+    if isinstance(study_or_prior, OptimumPrior):
+        return _as_mixture(study_or_prior)
+    beliefs = _elicited_priors(study_or_prior)
+    mixtures = [_with_origin(belief, several=len(beliefs) > 1) for belief in beliefs]
+    return pool_priors(mixtures, weights=pooled_shares(len(mixtures))) if len(mixtures) > 1 else mixtures[0]
+
+
+def _elicited_priors(study: Study) -> tuple[ElicitedPrior, ...]:
+    """One density for each question that was answered, oldest first."""
+    if not load_elicitations(study):
+        raise ConfigurationError(
+            "Expected a study with stored answers, got one with none; a density that was given to the sampler is not "
+            "kept in the study: pass the density itself."
+        )
+    space = known_space(study, None)
+    if space is None:
+        raise ConfigurationError(
+            "Expected a study with at least one finished trial, got none, so its parameters are not known; run a "
+            "trial, or draw a prior: plot_prior(build_prior(answer, space))."
+        )
+    # All answers to a question: how many are pooled is a setting of the sampler, which asked for no more.
+    return AnswerCache(sys.maxsize, partial(build_prior, lenient=True)).elicited_priors(study, space)
+
+
+def has_stated_prior(study: Study) -> bool:
+    """Whether there is an answer and, since a trial has finished, a space to draw its density over."""
+    return bool(load_elicitations(study)) and known_space(study, None) is not None
+
+
+def incumbents(study: Study) -> list[FrozenTrial]:
+    """The best trial, with several objectives all of the Pareto front; none where no trial is feasible."""
+    if len(study.directions) > 1:
+        return study.best_trials
+    try:
+        return [study.best_trial]
+    except ValueError:
+        return []
+
+
+def finished_trials(study: Study) -> list[FrozenTrial]:
+    """Trials with a value."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def value_text(trial: FrozenTrial) -> str:
+    """The values of a trial for people, its state where it has none."""
+    if trial.state == TrialState.COMPLETE and trial.values is not None:
+        return ", ".join(f"{value:.5g}" for value in trial.values)
+    return trial.state.name.lower()
+
+
+def bound_text(bound: float | None) -> str:
+    """A factor for people."""
+    if bound is None:
+        return "–"
+    return f"{bound:.3g}" if math.isfinite(bound) else "∞"
+
+
+def restricted(prior: MixturePrior, names: Sequence[str]) -> MixturePrior:
+    """The density of some parameters, in the order of the space, the others integrated out.
+
+    Of correlated parameters that leaves their part of the copula, which is exact where those left out come later in the
+    space, else to a few thousandths of probability: the copula is built column by column.
+
+    Args:
+        prior: The density.
+        names: Names of parameters of its space.
+
+    Raises:
+        ConfigurationError: If a name is not in the space.
+    """
+    check_names(prior.space, names)
+    space = SearchSpace({name: prior.space.column(name).distribution for name in prior.space.names if name in names})
+    regions = []
+    for region in prior.regions:
+        kept = {name: marginal for name, marginal in region.marginals.items() if name in names}
+        pairs = {pair: rho for pair, rho in region.correlations.items() if set(pair) <= set(kept)}
+        regions.append(RegionPrior(space, kept, correlations=pairs, label=region.label))
+    return MixturePrior(space, regions, prior.weights, prior.uniform_weight)
+
+
+def check_names(space: SearchSpace, names: Sequence[str]) -> None:
+    """Refuse names that are not parameters of a space.
+
+    Raises:
+        ConfigurationError: If there are such names.
+    """
+    unknown = [name for name in names if name not in space.names]
+    if unknown:
+        raise ConfigurationError(f"Expected parameters out of {list(space.names)}, got {unknown}; check the spelling.")
+
+
+def _with_origin(belief: ElicitedPrior, *, several: bool) -> MixturePrior:
+    """The density with labels that say which question they answer, where there were several."""
+    mixture = _as_mixture(belief.prior)
+    if not several:
+        return mixture
+    regions = [
+        RegionPrior(
+            region.space,
+            region.marginals,
+            correlations=region.correlations,
+            label=f"trial {belief.trial_number}: {region.label or 'region'}",
+        )
+        for region in mixture.regions
+    ]
+    return MixturePrior(mixture.space, regions, mixture.weights, mixture.uniform_weight)
+
+
+def _as_mixture(prior: OptimumPrior) -> MixturePrior:
+    if isinstance(prior, MixturePrior):
+        return prior
+    if isinstance(prior, UniformPrior):
+        return MixturePrior(prior.space, (), (), 1.0)
+    raise ConfigurationError(
+        f"Expected a study, a MixturePrior or a UniformPrior, got a {type(prior).__name__}; only a density that is "
+        "made of regions is drawn by region."
+    )
