@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.errors import ConfigurationError
-from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pooled_shares
-from llm_prior_bo.optimization.prior_source import known_space
+from llm_prior_bo.optimization.study_prior import stored_priors
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior, pool_priors
-from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import load_elicitations
+from llm_prior_bo.study.stored_space import space_of_study, stored_space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +26,8 @@ def stated_prior(study_or_prior: Study | OptimumPrior) -> MixturePrior:
     Of a study, evidence is not in it: it is what was answered, over the parameters that its trials have asked for.
 
     Raises:
-        ConfigurationError: If the study has no stored answers or no finished trials, or the density is not made of
-            regions.
+        ConfigurationError: If the study has no stored answers, or the density is not made of regions.
+        SearchSpaceError: If neither an answer nor a finished trial says what the parameters are.
     """
     if isinstance(study_or_prior, OptimumPrior):
         return _as_mixture(study_or_prior)
@@ -41,24 +38,19 @@ def stated_prior(study_or_prior: Study | OptimumPrior) -> MixturePrior:
 
 def _elicited_priors(study: Study) -> tuple[ElicitedPrior, ...]:
     """One density for each question that was answered, oldest first."""
-    if not load_elicitations(study):
+    answers = load_elicitations(study)
+    if not answers:
         raise ConfigurationError(
             "Expected a study with stored answers, got one with none; a density that was given to the sampler is not "
             "kept in the study: pass the density itself."
         )
-    space = known_space(study, None)
-    if space is None:
-        raise ConfigurationError(
-            "Expected a study with at least one finished trial, got none, so its parameters are not known; run a "
-            "trial, or draw a prior: plot_prior(build_prior(answer, space))."
-        )
-    # All answers to a question: how many are pooled is a setting of the sampler, which asked for no more.
-    return AnswerCache(sys.maxsize, partial(build_prior, lenient=True)).elicited_priors(study, space)
+    return stored_priors(answers, space_of_study(study, answers))
 
 
 def has_stated_prior(study: Study) -> bool:
-    """Whether there is an answer and, since a trial has finished, a space to draw its density over."""
-    return bool(load_elicitations(study)) and known_space(study, None) is not None
+    """Whether there is an answer, and a space to draw its density over."""
+    answers = load_elicitations(study)
+    return bool(answers) and bool(stored_space(study, answers))
 
 
 def incumbents(study: Study) -> list[FrozenTrial]:

@@ -17,7 +17,7 @@ from tests.cli.conftest import ANSWER, Run
 from tests.elicitation.fake_server import FakeServer
 from tests.scripts import ROOT
 
-NAMES = ("ask", "check", "explain", "record", "show")
+NAMES = ("ask", "check", "explain", "record", "report", "show")
 ASK = ("--model", "openai/local", "--space", "space.json", "--max-retries", "0")
 
 
@@ -212,6 +212,14 @@ class TestExplain:
 
 
 @pytest.mark.usefixtures("study")
+def test_report(run: Run) -> None:
+    result = run("report", "report.html", "--storage", "study.log", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["written"] == "report.html"
+    assert "<html" in Path("report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("study")
 def test_every_command_is_a_process_too(run: Run, asked: tuple[str, ...], server: FakeServer) -> None:
     assert run is not None
     server.answer(ANSWER.model_dump_json())
@@ -221,6 +229,7 @@ def test_every_command_is_a_process_too(run: Run, asked: tuple[str, ...], server
         "show": script("show", "--storage", "study.log"),
         "check": script("check", "answer.yaml", "--space", "space.json"),
         "explain": script("explain", "6", "--storage", "study.log"),
+        "report": script("report", "report.html", "--storage", "study.log"),
     }
     assert tuple(sorted(done)) == NAMES
     assert {name: one.returncode for name, one in done.items()} == dict.fromkeys(done, 0), done

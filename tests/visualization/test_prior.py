@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from scipy.integrate import trapezoid
 
 from llm_prior_bo import Elicitation, PriorAnswer, SearchSpace, UniformPrior, build_prior
-from llm_prior_bo.errors import ConfigurationError
+from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
 from llm_prior_bo.priors import TemperedMixture
 from llm_prior_bo.study.answer_records import save_elicitation
 from llm_prior_bo.visualization import plot_prior
@@ -99,7 +99,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         plot_prior(PRIOR, n_columns=0)
     with pytest.raises(ConfigurationError, match="Expected a study with stored answers"):
         plot_prior(optuna.create_study())
-    with pytest.raises(ConfigurationError, match="at least one finished trial"):
+    with pytest.raises(SearchSpaceError, match="a stored answer or a finished trial"):
         plot_prior(told_study(n_trials=0))
 
 
