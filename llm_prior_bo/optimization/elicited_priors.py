@@ -6,7 +6,10 @@ With answers `m = 1, 2, ...` asked when `n_m` trials were known, the score is
 
 the product form of DynaBO. `π_m` is what the evidence since the question has left of answer `m`: with `p_n` the
 surrogate's distribution of the optimum now and `p_m` the one that whoever answered had been told, its regions have the
-Bayes factors of `p_n` against `p_m` (`EvidenceTrust`). A new answer starts afresh and earlier ones go on fading.
+Bayes factors of `p_n` against `p_m` (`EvidenceTrust`). A new answer starts afresh and earlier ones go on fading, but it
+counts only as far as the evidence has taken trust from those before it: its exponent is multiplied by `1 - trust` of
+each. Counted in full, it was no better than an answer to permuted results, and worse than none where the first one held
+(docs/measurements.md, asking again).
 
 The loss of the weighted strategy is at most `Π_m exp(γ_m L_m)` times the bound of the unweighted one, `L_m` the range
 of `log π_m`. A `BoundedLossDecay` keeps its promise for the whole product: where the clocks of several answers together
@@ -99,7 +102,7 @@ def exponents(
     ages: Sequence[int],
     n: int,
 ) -> list[float]:
-    """The exponent of every belief, each by its own clock.
+    """The exponent of every belief, each by its own clock, and as far as those before it have lost trust.
 
     The range that bounds the loss is the larger one of the density as it was stated and as the evidence has left it:
     trust that falls then makes the prior's pull smaller, and trust that rises keeps the bound.
@@ -114,12 +117,23 @@ def exponents(
     if decay is None:
         return [0.0] * len(beliefs)
     ranges = [max(belief.prior.log_range, one.prior.log_range) for belief, one in zip(beliefs, evidence, strict=True)]
-    own = [exponent_at(bind_decay(decay, _Range(L)), age) for L, age in zip(ranges, ages, strict=True)]
+    own = [
+        exponent_at(bind_decay(decay, _Range(L)), age) * share
+        for L, age, share in zip(ranges, ages, _shares_left(evidence), strict=True)
+    ]
     if not isinstance(decay, BoundedLossDecay):
         return own
     pull = sum(exponent * L for exponent, L in zip(own, ranges, strict=True) if exponent)
     limit = decay.from_trial * math.log(decay.max_loss) / max(n, 1)
     return [exponent * min(1.0, limit / pull) if pull else exponent for exponent in own]
+
+
+def _shares_left(evidence: Sequence[Evidence]) -> list[float]:
+    """For every belief how much trust the evidence has taken from those before it; all of it where none was weighed."""
+    left = [1.0]
+    for one in evidence[:-1]:
+        left.append(left[-1] * (1.0 if one.trust is None else 1.0 - one.trust))
+    return left
 
 
 def _before(belief: ElicitedPrior, surrogate: Surrogate, numbers: Sequence[int]) -> Surrogate | None:

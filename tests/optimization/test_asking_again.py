@@ -205,9 +205,14 @@ class TestWhatBecomesOfIt:
 
     def test_every_answer_has_its_own_clock(self) -> None:
         study = run(Changing(), 9, decay=PowerDecay(6.0), n_startup_trials=2)
-        told = [[part.exponent for part in suggestions(study)[i].answers] for i in (5, 7, 8)]
-        expected = [[6.0 / 5], [6.0 / 7, 6.0 / 1], [6.0 / 8, 6.0 / 2]]
-        assert [pytest.approx(exponents) for exponents in expected] == told
+        (alone,) = suggestions(study)[5].answers
+        assert alone.exponent == pytest.approx(6.0 / 5)
+        for number, ages in ((7, (7, 1)), (8, (8, 2))):
+            first, second = suggestions(study)[number].answers
+            assert (first.age, second.age) == ages
+            assert first.exponent == pytest.approx(6.0 / ages[0])
+            # As far as the first one, which is wrong, has lost its trust.
+            assert second.exponent == pytest.approx(6.0 / ages[1] * (1.0 - (first.trust or 0.0)))
 
     def test_the_loss_bound_is_that_of_all_answers_together(self) -> None:
         study = run(Changing(), 16, decay=BoundedLossDecay(max_loss=2.0, from_trial=10))

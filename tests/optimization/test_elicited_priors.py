@@ -172,3 +172,11 @@ def test_every_answer_has_its_own_clock() -> None:
     beliefs = [ElicitedPrior(prior_at(x), trial_number=at) for x, at in ((0.3, 0), (0.6, 10))]
     evidence = [Evidence(prior=belief.prior) for belief in beliefs]
     assert exponents(PowerDecay(10.0), beliefs, evidence, ages=[12, 2], n=12) == pytest.approx([10.0 / 12, 5.0])
+
+
+@pytest.mark.parametrize("trust", [0.0, 0.3, 1.0])
+def test_a_later_answer_counts_as_far_as_the_earlier_ones_have_lost_trust(trust: float) -> None:
+    beliefs = [ElicitedPrior(prior_at(x), trial_number=at) for x, at in ((0.3, 0), (0.6, 10), (0.9, 15))]
+    evidence = [Evidence(prior=belief.prior, trust=trust) for belief in beliefs]
+    expected = [10.0 / 20, (1.0 - trust) * 10.0 / 10, (1.0 - trust) ** 2 * 10.0 / 5]
+    assert exponents(PowerDecay(10.0), beliefs, evidence, ages=[20, 10, 5], n=20) == pytest.approx(expected)
