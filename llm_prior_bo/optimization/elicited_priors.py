@@ -6,14 +6,14 @@ With answers `m = 1, 2, ...` asked when `n_m` trials were known, the score is
 
 the product form of DynaBO. `π_m` is what the evidence since the question has left of answer `m`: with `p_n` the
 surrogate's distribution of the optimum now and `p_m` the one that whoever answered had been told, its regions have the
-Bayes factors of `p_n` against `p_m` (`EvidenceTrust`). A new answer starts afresh and earlier ones go on fading, but it
-counts only as far as the evidence has taken trust from those before it: its exponent is multiplied by `1 - trust` of
-each. Counted in full, it was no better than an answer to permuted results, and worse than none where the first one held
-(docs/measurements.md, asking again).
+Bayes factors of `p_n` against `p_m` (`EvidenceTrust`). A new answer starts afresh and earlier ones go on fading.
 
 The loss of the weighted strategy is at most `Π_m exp(γ_m L_m)` times the bound of the unweighted one, `L_m` the range
-of `log π_m`. A `BoundedLossDecay` keeps its promise for the whole product: where the clocks of several answers together
-would exceed `n_0 · ln c / n`, all exponents are reduced by one factor.
+of `log π_m`. A `BoundedLossDecay` keeps its promise for the whole product: the sum of `γ_m L_m` is at most
+`n_0 · ln c / n`, and a later answer has what the earlier ones leave of that. One that holds leaves nothing, one that
+the evidence has refuted leaves it all, for its range is gone. Counted in full, later answers were no better than
+answers to permuted results, and worse than none where the first one held (docs/measurements.md, asking again). With any
+other decay a later exponent is multiplied by `1 - trust` of each earlier answer.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def exponents(
     ages: Sequence[int],
     n: int,
 ) -> list[float]:
-    """The exponent of every belief, each by its own clock, and as far as those before it have lost trust.
+    """The exponent of every belief, each by its own clock, and as far as the evidence against earlier ones makes room.
 
     The range that bounds the loss is the larger one of the density as it was stated and as the evidence has left it:
     trust that falls then makes the prior's pull smaller, and trust that rises keeps the bound.
@@ -117,15 +117,29 @@ def exponents(
     if decay is None:
         return [0.0] * len(beliefs)
     ranges = [max(belief.prior.log_range, one.prior.log_range) for belief, one in zip(beliefs, evidence, strict=True)]
-    own = [
-        exponent_at(bind_decay(decay, _Range(L)), age) * share
-        for L, age, share in zip(ranges, ages, _shares_left(evidence), strict=True)
-    ]
+    own = [exponent_at(bind_decay(decay, _Range(L)), age) for L, age in zip(ranges, ages, strict=True)]
     if not isinstance(decay, BoundedLossDecay):
-        return own
-    pull = sum(exponent * L for exponent, L in zip(own, ranges, strict=True) if exponent)
+        return [exponent * share for exponent, share in zip(own, _shares_left(evidence), strict=True)]
     limit = decay.from_trial * math.log(decay.max_loss) / max(n, 1)
-    return [exponent * min(1.0, limit / pull) if pull else exponent for exponent in own]
+    return _within(limit, own, evidence)
+
+
+def _within(limit: float, own: Sequence[float], evidence: Sequence[Evidence]) -> list[float]:
+    """Exponents of which the sum of `γ_m L_m` is at most `limit`.
+
+    The earlier ones come first, as it is the evidence that makes room for later ones. Where nothing was weighed none
+    goes before another, and all are reduced by one factor.
+    """
+    ranges = [one.prior.log_range for one in evidence]
+    if all(one.trust is None for one in evidence):
+        pull = sum(exponent * L for exponent, L in zip(own, ranges, strict=True) if exponent)
+        return [exponent * min(1.0, limit / pull) if pull else exponent for exponent in own]
+    found = []
+    for exponent, L in zip(own, ranges, strict=True):
+        found.append(min(exponent, limit / L) if L > 0.0 else exponent)
+        if found[-1] > 0.0:  # else the range may be infinite
+            limit = max(limit - found[-1] * L, 0.0)
+    return found
 
 
 def _shares_left(evidence: Sequence[Evidence]) -> list[float]:

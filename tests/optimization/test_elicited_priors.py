@@ -126,14 +126,15 @@ DECAYS = [
     n=st.integers(0, 80),
     decay=st.sampled_from(DECAYS),
     trusts=st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4),
+    weighed=st.booleans(),
 )
 def test_the_loss_bound_holds_for_the_sum_of_the_terms(
-    asked_at: list[int], n: int, decay: BoundedLossDecay, trusts: list[float]
+    asked_at: list[int], n: int, decay: BoundedLossDecay, trusts: list[float], weighed: bool
 ) -> None:
     """`Σ_m γ_m L_m <= n_0 ln c / n`, recomputed, whatever the evidence has left of the answers."""
     beliefs = [ElicitedPrior(prior_at(0.2 + 0.1 * i), trial_number=at) for i, at in enumerate(asked_at)]
     left = [
-        Evidence(prior=one.prior.with_weights([t], 1.05 - t))
+        Evidence(prior=one.prior.with_weights([t], 1.05 - t), trust=t if weighed else None)
         for one, t in zip(beliefs, trusts, strict=False)
         if isinstance(one.prior, MixturePrior)
     ]
@@ -180,3 +181,23 @@ def test_a_later_answer_counts_as_far_as_the_earlier_ones_have_lost_trust(trust:
     evidence = [Evidence(prior=belief.prior, trust=trust) for belief in beliefs]
     expected = [10.0 / 20, (1.0 - trust) * 10.0 / 10, (1.0 - trust) ** 2 * 10.0 / 5]
     assert exponents(PowerDecay(10.0), beliefs, evidence, ages=[20, 10, 5], n=20) == pytest.approx(expected)
+
+
+def test_a_later_answer_has_what_the_earlier_ones_leave_of_the_bound() -> None:
+    """Nothing of it while the first one holds, nearly all of it once the evidence has refuted that."""
+    beliefs = [ElicitedPrior(prior_at(x), trial_number=at) for x, at in ((0.3, 0), (0.6, 10))]
+    decay = BoundedLossDecay(max_loss=math.e, from_trial=20)
+    first = beliefs[0].prior
+    assert isinstance(first, MixturePrior)
+    shares = []
+    for trust in (0.95, 0.8, 0.3, 0.001):
+        prior = first.with_weights([trust], 1.0 - trust)
+        evidence = [Evidence(prior=prior, trust=trust), Evidence(prior=beliefs[1].prior, trust=0.8)]
+        found = exponents(decay, beliefs, evidence, ages=[15, 5], n=15)
+        pulls = [exponent * one.prior.log_range for exponent, one in zip(found, evidence, strict=True)]
+        assert sum(pulls) <= 20.0 / 15 + 1e-9
+        assert found[0] == exponents(decay, beliefs[:1], evidence[:1], ages=[15], n=15)[0]
+        shares.append(pulls[1] / (20.0 / 15))
+    assert shares[:2] == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert 0.1 < shares[2] < shares[3]
+    assert shares[3] > 0.9
