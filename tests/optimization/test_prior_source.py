@@ -649,7 +649,8 @@ class TestStorage:
 
         elicitor = Counting()
         pruner = HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3)
-        study = optuna.create_study(pruner=pruner, sampler=sampler_of(elicitor, n_startup_trials=2))
+        sampler = sampler_of(elicitor, n_startup_trials=2, refresh=None)
+        study = optuna.create_study(pruner=pruner, sampler=sampler)
         study.set_user_attr("problem_description", "brackets")
         study.optimize(report, n_trials=12)
         (context,) = elicitor.asked
