@@ -43,13 +43,6 @@ class ElicitedPrior:
     trial_number: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """A density by the range of its log values alone."""
-
-    log_range: float
-
-
 def pool_elicited_priors(beliefs: Sequence[ElicitedPrior]) -> OptimumPrior:
     """All beliefs, half for the latest one, without regard to evidence: for as long as there is none.
 
@@ -116,8 +109,8 @@ def exponents(
     """
     if decay is None:
         return [0.0] * len(beliefs)
-    ranges = [max(belief.prior.log_range, one.prior.log_range) for belief, one in zip(beliefs, evidence, strict=True)]
-    own = [exponent_at(bind_decay(decay, _Range(L)), age) for L, age in zip(ranges, ages, strict=True)]
+    widest = [max(belief.prior, one.prior, key=_log_range) for belief, one in zip(beliefs, evidence, strict=True)]
+    own = [exponent_at(bind_decay(decay, prior), age) for prior, age in zip(widest, ages, strict=True)]
     if not isinstance(decay, BoundedLossDecay):
         return [exponent * share for exponent, share in zip(own, _shares_left(evidence), strict=True)]
     limit = decay.from_trial * math.log(decay.max_loss) / max(n, 1)
@@ -140,6 +133,10 @@ def _within(limit: float, own: Sequence[float], evidence: Sequence[Evidence]) ->
         if found[-1] > 0.0:  # else the range may be infinite
             limit = max(limit - found[-1] * L, 0.0)
     return found
+
+
+def _log_range(prior: OptimumPrior) -> float:
+    return prior.log_range
 
 
 def _shares_left(evidence: Sequence[Evidence]) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +35,7 @@ from llm_prior_bo.optimization.elicited_priors import (
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
 from llm_prior_bo.space import SearchSpace
-from llm_prior_bo.study.progress import n_evidence
+from llm_prior_bo.study.progress import evidence_trials
 from llm_prior_bo.study.training_data import PrunedTrials, training_data_of
 from llm_prior_bo.study.trial_records import AnswerPart, Suggestion
 
@@ -86,12 +86,13 @@ class Engine:
             seed_for: A seed for a purpose.
         """
         data, feasibility = self.training_data(study, trial, space)
-        n = n_evidence(study)
+        own = evidence_trials(study)
+        n = len(own)
         prior = pool_elicited_priors(elicited)
         if data.n < max(self.startup.size(prior), 1):
             seed = seed_for("feasibility")
             return self.startup.suggest(study, trial, space, prior, data, feasibility, n=n, seed=seed)
-        ages = [n_evidence(study, since=answer.trial_number) for answer in elicited]
+        ages = [sum(number >= answer.trial_number for number in own) for answer in elicited]
         seed = seed_for("acquisition")
         suggestion = self._maximize(space, elicited, data, feasibility, n=n, ages=ages, seed=seed)
         tell_of_distrust(study, trial.number, [(e.prior, p) for e, p in zip(elicited, suggestion.answers, strict=True)])
@@ -127,49 +128,35 @@ class Engine:
         score = LogSum(log_acquisition(surrogate, pending=data.pending, seed=seed), terms)
         rng = np.random.default_rng(seed)
         best = surrogate.incumbents(N_INCUMBENTS)
+        pooled = pool_densities([one.prior for one in evidence])
         x = optimize_acquisition(
             score,
             space,
-            starts=start_points(pool_densities([one.prior for one in evidence]), best, space, rng),
+            starts=start_points(pooled, best, space, rng),
             incumbents=best[:2],
             avoid=data.taken,
             avoid_within=KEPT_APART,
             rng=rng,
         )[0]
-        suggestion = self._suggestion(space, x, score, elicited, evidence, feasibility, n=n, ages=ages)
-        return replace(suggestion, seed=seed)
-
-    def _suggestion(
-        self,
-        space: SearchSpace,
-        x: Tensor,
-        score: LogSum,
-        elicited: Sequence[ElicitedPrior],
-        evidence: Sequence[Evidence],
-        feasibility: FeasibilityModel | None,
-        *,
-        n: int,
-        ages: Sequence[int],
-    ) -> Suggestion:
-        """The record of a suggestion: the point, and what every term of the score contributed there."""
         with torch.no_grad():
             parts = {name: float(value) for name, value in score.contributions(x.reshape(1, 1, -1)).items()}
-        answers = tuple(
+        told = tuple(
             answer_part(belief, one, term, x, age=age, score=parts[term.name])
-            for belief, one, term, age in zip(elicited, evidence, score.terms, ages, strict=False)
+            for belief, one, term, age in zip(elicited, evidence, answers, ages, strict=True)
         )
         return Suggestion(
             params=space.decode(x),
             phase="model",
             n=n,
-            exponent=max(part.exponent for part in answers),
+            exponent=max(part.exponent for part in told),
             log_acquisition=parts["acquisition"],
-            log_prior=float(pool_densities([one.prior for one in evidence]).log_prob(x)),
-            prior_score=sum(part.score for part in answers),
+            log_prior=float(pooled.log_prob(x)),
+            prior_score=sum(part.score for part in told),
             feasibility_score=parts.get("feasibility"),
-            loss_bound=None if self.decay is None else math.prod(part.loss_bound for part in answers),
+            loss_bound=None if self.decay is None else math.prod(part.loss_bound for part in told),
             success_probability=success_probability(feasibility, x),
-            answers=answers,
+            answers=told,
+            seed=seed,
         )
 
 

@@ -22,7 +22,7 @@ from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors
 from llm_prior_bo.optimization.questioner import NO_PRIOR, LearnInsights, Questioner
 from llm_prior_bo.optimization.refresh import RefreshPolicy
-from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.priors.build import build_prior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import (
@@ -98,7 +98,11 @@ class GivenPrior:
         """The given density, over some of its parameters if it is a mixture; no opinion where it is of no use."""
         if space == self.space:
             return self.prior
-        return _restricted(self.prior, space) if isinstance(self.prior, MixturePrior) else UniformPrior(space)
+        if isinstance(self.prior, MixturePrior):
+            restricted = self.prior.restricted(space)
+            if any(region.marginals for region in restricted.regions):
+                return restricted
+        return UniformPrior(space)
 
     def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
         """One: the density was there before the study."""
@@ -243,19 +247,3 @@ def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:
     found = InferredSpace.of_study(study)
     # In the order in which the objective asks: a question reads better so.
     return SearchSpace({name: found.distributions[name] for name in found.seen}) if found.seen else None
-
-
-def _restricted(prior: MixturePrior, space: SearchSpace) -> OptimumPrior:
-    """A mixture's density of some of its parameters, the others integrated out."""
-    regions = []
-    for region in prior.regions:
-        kept = {
-            name: marginal
-            for name, marginal in region.marginals.items()
-            if name in space.names and marginal.column == space.column(name)
-        }
-        pairs = {pair: rho for pair, rho in region.correlations.items() if set(pair) <= kept.keys()}
-        regions.append(RegionPrior(space, kept, correlations=pairs, label=region.label))
-    if not any(region.marginals for region in regions):
-        return UniformPrior(space)
-    return MixturePrior(space, regions, prior.weights, prior.uniform_weight)

@@ -41,8 +41,8 @@ MIN_COMPARED = 2
 MIN_REGION_WEIGHT = 0.1
 """A region that is less probable is left to the draws: with five trials there is no room for it."""
 
-_UNIFORM_ONLY = 1_000_000
-"""Positions from here on are uniform points, each with a seed of its own."""
+_AFTER_REFUSAL = 1_000_000
+"""Added to the seed of the points that take the place of those from a refuted prior."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,14 @@ class StartupDesign:
         slot, sources = startup_slot(study, trial)
         size = self.size(prior)
         n_uniform = 0 if prior.is_uniform else round(self.uniform_fraction * size)
-        position = slot
+        x: Tensor
+        source: Source
         if n_uniform and speaks_against_prior(data, sources):
-            position = _UNIFORM_ONLY + slot
-        x, source = startup_point(
-            prior, position, n_startup_trials=size, n_uniform=n_uniform, seed=self.seed, space=space
-        )
+            x, source = _draw(UniformPrior(space), self.seed + _AFTER_REFUSAL + slot), "uniform"
+        else:
+            x, source = startup_point(
+                prior, slot, n_startup_trials=size, n_uniform=n_uniform, seed=self.seed, space=space
+            )
         if feasibility is not None:
             x = resample_by_success_probability(x, prior, feasibility, seed=seed)
         return Suggestion(
@@ -167,8 +169,7 @@ def startup_point(
 
     Args:
         prior: Where to draw from.
-        slot: Position in the design; 0 is the prior's mode. Positions beyond the design are further draws, those from
-            `_UNIFORM_ONLY` on uniform ones.
+        slot: Position in the design; 0 is the prior's mode. Positions beyond the design are further draws.
         n_startup_trials: Size of the design.
         n_uniform: How many of its positions are uniform; the mode stays whatever the number.
         seed: Seed of the design, the same for all its positions.
@@ -179,10 +180,8 @@ def startup_point(
     """
     n_inside = max(n_startup_trials - n_uniform, 1)
     n_uniform = max(n_startup_trials - n_inside, 0)
-    if slot >= _UNIFORM_ONLY:
-        return UniformPrior(space).sample(1, generator=_generator(seed + slot))[0], "uniform"
     if slot >= max(n_startup_trials, 1):
-        return prior.sample(1, generator=_generator(seed + slot))[0], "draw"
+        return _draw(prior, seed + slot), "draw"
     order = [*range(n_inside)]
     order[FIRST_UNIFORM:FIRST_UNIFORM] = range(n_inside, n_inside + n_uniform)[:1]
     order += range(n_inside, n_inside + n_uniform)[1:]
@@ -207,6 +206,10 @@ def best_points(prior: OptimumPrior) -> list[Tensor]:
             if weights[k] >= MIN_REGION_WEIGHT and not any(torch.equal(anchors[k], point) for point in points):
                 points.append(anchors[k])
     return points
+
+
+def _draw(prior: OptimumPrior, seed: int) -> Tensor:
+    return prior.sample(1, generator=_generator(seed))[0]
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -10,7 +10,7 @@ from scipy.stats import beta as beta_distribution
 
 from llm_prior_bo.errors import ConfigurationError, PriorError
 from llm_prior_bo.priors.marginals import CategoricalMarginal, Marginal, SplitNormalMarginal
-from llm_prior_bo.priors.mixture import MIN_UNIFORM_WEIGHT, MixturePrior
+from llm_prior_bo.priors.mixture import MixturePrior, uniform_weight_for
 from llm_prior_bo.priors.region import RegionPrior
 from llm_prior_bo.space import Column, SearchSpace
 
@@ -52,8 +52,7 @@ def prior_from_configspace(
         PriorError: If it has no prior of a parameter of `space`, or one that is logarithmic on one side only.
     """
     _check_class(configspace)
-    if not 0.0 <= confidence <= 1.0:
-        raise ConfigurationError(f"Expected confidence in [0, 1], got {confidence!r}; 0.8 is the default.")
+    floor = uniform_weight_for(confidence)
     if default_scale is not None and not 0.0 < default_scale < math.inf:
         raise ConfigurationError(f"Expected default_scale > 0, a fraction of the range, got {default_scale!r}.")
     shared = [column for column in space.columns if column.name in configspace and column.n_values != 1]
@@ -66,7 +65,6 @@ def prior_from_configspace(
             "default_scale=0.25."
         )
     region = RegionPrior(space, marginals, label=f"ConfigSpace {configspace.name or ''}".strip())
-    floor = max(1.0 - confidence, MIN_UNIFORM_WEIGHT)
     return MixturePrior(space, [region], [1.0 - floor], floor)
 
 

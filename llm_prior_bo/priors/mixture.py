@@ -12,7 +12,7 @@ from torch import Tensor
 
 from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo._display import Displayed, TextTable
-from llm_prior_bo.errors import PriorError
+from llm_prior_bo.errors import ConfigurationError, PriorError
 from llm_prior_bo.priors._product import ProductEvaluator
 from llm_prior_bo.priors.base import (
     OptimumPrior,
@@ -31,6 +31,17 @@ from llm_prior_bo.space import FloatArray, SearchSpace
 
 MIN_UNIFORM_WEIGHT = 0.05
 """Least weight of the uniform component of a prior that is built from somebody's belief, however sure they are."""
+
+
+def uniform_weight_for(confidence: float) -> float:
+    """Weight of the uniform component of a prior that holds with a probability, at least `MIN_UNIFORM_WEIGHT`.
+
+    Raises:
+        ConfigurationError: If the confidence is no probability.
+    """
+    if not 0.0 <= confidence <= 1.0:
+        raise ConfigurationError(f"Expected confidence in [0, 1], got {confidence!r}; 0.8 is the default.")
+    return max(1.0 - confidence, MIN_UNIFORM_WEIGHT)
 
 
 class MixturePrior(Displayed, OptimumPrior):
@@ -316,6 +327,26 @@ class MixturePrior(Displayed, OptimumPrior):
             regions = [region.widened(min_scale) for region in self.regions]
             self._coarser[min_scale] = MixturePrior(self.space, regions, self.weights, self.uniform_weight)
         return self._coarser[min_scale].with_weights(self.weights, self.uniform_weight)
+
+    def restricted(self, space: SearchSpace) -> MixturePrior:
+        """The density of some of the parameters, the others integrated out.
+
+        Of correlated parameters that leaves their part of the copula, which is exact where those left out come later in
+        the space, else to a few thousandths of probability: the copula is built column by column.
+
+        Args:
+            space: The parameters. One that this prior's space has not, or has with another range, is no opinion.
+        """
+        regions = []
+        for region in self.regions:
+            kept = {
+                name: marginal
+                for name, marginal in region.marginals.items()
+                if name in space.names and marginal.column == space.column(name)
+            }
+            pairs = {pair: rho for pair, rho in region.correlations.items() if set(pair) <= kept.keys()}
+            regions.append(RegionPrior(space, kept, correlations=pairs, label=region.label))
+        return MixturePrior(space, regions, self.weights, self.uniform_weight)
 
     def __repr__(self) -> str:
         weights = [round(weight, 4) for weight in self.weights.tolist()]

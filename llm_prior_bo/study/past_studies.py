@@ -5,10 +5,8 @@ from the best configurations of other data sets made searches better (J. N. van 
 Importance Across Datasets", KDD 2018, with kernel density estimates). Every study is one region here, so that a trust
 gate can find out which of them the new problem resembles.
 
-The constants were chosen on 24 problems (three classifiers with 5 or 6 parameters, eight data sets each) by the log
-density at the best configurations of the other data sets; docs/priors.md has the figures. A study is a single draw of
-problems, and its best trials resemble each other because its sampler went there: however many there are, and however
-close together, regions are wide.
+A study is a single draw of problems, and its best trials resemble each other because its sampler went there: however
+many there are, and however close together, regions are wide.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from llm_prior_bo.elicitation.answer.names import listing
 from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.errors import ConfigurationError, PriorError
 from llm_prior_bo.priors import CategoricalMarginal, Marginal, MixturePrior, RegionPrior, SplitNormalMarginal
-from llm_prior_bo.priors.mixture import MIN_UNIFORM_WEIGHT
+from llm_prior_bo.priors.mixture import uniform_weight_for
 from llm_prior_bo.space import Column, FloatArray, SearchSpace
 from llm_prior_bo.study.storage import all_trials, trial_constraints
 
@@ -98,18 +96,16 @@ def prior_from_study(
     given = [studies] if isinstance(studies, Study) else list(studies)
     if not given:
         raise ConfigurationError("Expected at least one earlier study, got none; use UniformPrior for no opinion.")
-    _check_shares(top, confidence, min_scale)
+    _check_shares(top, min_scale)
+    floor = uniform_weight_for(confidence)
     regions = [_region(_PastStudy.of(study, top), space, min_scale) for study in given]
-    floor = max(1.0 - confidence, MIN_UNIFORM_WEIGHT)
     return MixturePrior(space, regions, [(1.0 - floor) / len(regions)] * len(regions), floor)
 
 
-def _check_shares(top: float | int, confidence: float, min_scale: float) -> None:
+def _check_shares(top: float | int, min_scale: float) -> None:
     is_count = isinstance(top, int) and not isinstance(top, bool) and top >= 1
     if not (is_count or (isinstance(top, float) and 0.0 < top < 1.0)):
         raise ConfigurationError(f"Expected top to be a count (an int >= 1) or a share in (0, 1), got {top!r}.")
-    if not 0.0 <= confidence <= 1.0:
-        raise ConfigurationError(f"Expected confidence in [0, 1], got {confidence!r}; 0.8 is the default.")
     if not 0.0 < min_scale < math.inf:
         raise ConfigurationError(f"Expected min_scale > 0, a fraction of the range, got {min_scale!r}.")
 

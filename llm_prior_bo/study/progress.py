@@ -93,12 +93,11 @@ def _n_since_improvement(finished: Sequence[FrozenTrial], directions: Sequence[S
     return n_since
 
 
-def n_evidence(study: Study, *, since: int = 0) -> int:
-    """Finished trials of this study's own, without those added from elsewhere and without failed ones.
+def evidence_trials(study: Study) -> list[int]:
+    """Numbers of the finished trials of this study's own, without those added from elsewhere and without failed ones.
 
     Args:
         study: The study; of a pruner's bracket view, the trials of the bracket count.
-        since: Number of the first trial that counts.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sum(trial.number >= since and started_here(study, trial) for trial in finished)
+    return [trial.number for trial in finished if started_here(study, trial)]

@@ -104,11 +104,10 @@ def plot_prior(
     bars are probabilities. Small marks are trials, the star is the incumbent.
 
     Of a study, the density is the pooled one of all stored answers as they were given, half for the latest; what the
-    evidence has left of them is in `plot_trust`. Stated intervals are taken to cover half of the cases, as
-    `LLMPriorSampler` does by default; for another `interval_coverage` pass `build_prior(answer, space, ...)`.
+    evidence has left of them is in `plot_trust`. Stated intervals are read as the study's sampler read them.
 
     Args:
-        study_or_prior: A study with a stored answer and a finished trial, or a `MixturePrior` or `UniformPrior`.
+        study_or_prior: A study with a stored answer, or a `MixturePrior` or `UniformPrior`.
         params: Names of the parameters; all if `None`.
         n_columns: How many plots stand side by side.
 
@@ -116,8 +115,9 @@ def plot_prior(
         A figure.
 
     Raises:
-        ConfigurationError: If the study has no stored answer or no finished trial, a parameter is unknown, the
-            density is not made of regions, or `n_columns` is below 1.
+        ConfigurationError: If the study has no stored answer, a parameter is unknown, the density is not made of
+            regions, or `n_columns` is below 1.
+        SearchSpaceError: If neither an answer nor a finished trial says what the parameters are.
         ImportError: If plotly is not installed.
     """
     if n_columns < 1:

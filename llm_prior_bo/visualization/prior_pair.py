@@ -11,9 +11,9 @@ from optuna import Study
 
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.priors import MixturePrior, OptimumPrior
-from llm_prior_bo.space import Column, FloatArray
+from llm_prior_bo.space import Column, FloatArray, SearchSpace
 from llm_prior_bo.visualization.plotly_import import INCUMBENT_COLOUR, as_text, axis_of, graph_objects, position
-from llm_prior_bo.visualization.sources import finished_trials, incumbents, restricted, stated_prior, value_text
+from llm_prior_bo.visualization.sources import check_names, finished_trials, incumbents, stated_prior, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,10 @@ def pair_density(prior: MixturePrior, x: str, y: str) -> PairDensity:
     """
     if x == y:
         raise ConfigurationError(f"Expected two different parameters, got {x!r} twice; plot_prior draws a single one.")
-    both = restricted(prior, [x, y])
+    check_names(prior.space, [x, y])
+    both = prior.restricted(
+        SearchSpace({n: prior.space.column(n).distribution for n in prior.space.names if n in (x, y)})
+    )
     u, v = _coordinates(both.space.column(x)), _coordinates(both.space.column(y))
     points = np.empty((len(v), len(u), 2))
     points[..., both.space.index(x)], points[..., both.space.index(y)] = np.meshgrid(u, v)

@@ -82,29 +82,6 @@ def bound_text(bound: float | None) -> str:
     return f"{bound:.3g}" if math.isfinite(bound) else "∞"
 
 
-def restricted(prior: MixturePrior, names: Sequence[str]) -> MixturePrior:
-    """The density of some parameters, in the order of the space, the others integrated out.
-
-    Of correlated parameters that leaves their part of the copula, which is exact where those left out come later in the
-    space, else to a few thousandths of probability: the copula is built column by column.
-
-    Args:
-        prior: The density.
-        names: Names of parameters of its space.
-
-    Raises:
-        ConfigurationError: If a name is not in the space.
-    """
-    check_names(prior.space, names)
-    space = SearchSpace({name: prior.space.column(name).distribution for name in prior.space.names if name in names})
-    regions = []
-    for region in prior.regions:
-        kept = {name: marginal for name, marginal in region.marginals.items() if name in names}
-        pairs = {pair: rho for pair, rho in region.correlations.items() if set(pair) <= set(kept)}
-        regions.append(RegionPrior(space, kept, correlations=pairs, label=region.label))
-    return MixturePrior(space, regions, prior.weights, prior.uniform_weight)
-
-
 def check_names(space: SearchSpace, names: Sequence[str]) -> None:
     """Refuse names that are not parameters of a space.
 
