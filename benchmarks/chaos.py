@@ -151,7 +151,7 @@ def run(place: Place, folder: Path, *, n_kills: int, seed: int) -> Chaos:
     policy = RefreshPolicy(every=EVERY, lost_trust=None, stagnation=None, space_change=False, max_elicitations=1000)
     with serving() as server:
         model = SlowModel(server, seed)
-        crew = Crew(place, folder, Asking(server.url, N_STARTUP, PATIENCE, {"refresh": policy}))
+        crew = Crew(place, folder, Asking(server.url, N_STARTUP, PATIENCE, policy))
         try:
             crew.start(N_WORKERS, n_trials=MANY, objective=timed)
             killed = _kill(crew, rng, n_kills)

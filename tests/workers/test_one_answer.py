@@ -78,7 +78,7 @@ class TestLaterAnswers:
         self, open_place: Open, gather: Gather, server: FakeServer, kind: str
     ) -> None:
         def another(_: dict[str, Any]) -> Reply:
-            """Each answer has another best guess, for that of a later one is tried at once."""
+            """Each answer has another best guess."""
             best = 0.2 + 0.1 * len(server.requests)
             answer = PriorAnswer.by_hand(numeric={"x": (best, best - 0.1, best + 0.1)})
             return Reply(body=completion(answer.model_dump_json()), after_s=1.0)
@@ -88,7 +88,7 @@ class TestLaterAnswers:
             every=10, growth=1, lost_trust=None, stagnation=None, space_change=False, max_elicitations=3
         )
         place = open_place(kind)
-        crew = gather(place, Asking(server.url, n_startup_trials=ALL_STARTUP, options={"refresh": policy}))
+        crew = gather(place, Asking(server.url, n_startup_trials=ALL_STARTUP, refresh=policy))
         crew.start(8, n_trials=6)
         assert set(crew.wait().values()) == {0}, crew.errors()
         tally = crew.tally()

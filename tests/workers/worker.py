@@ -11,9 +11,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -23,7 +22,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from benchmarks.harness.runner import end_with_parent
-from llm_prior_bo import LLMElicitor, LLMPriorSampler
+from llm_prior_bo import LLMElicitor, LLMPriorSampler, RefreshPolicy
 from llm_prior_bo.elicitation import LiteLLMClient
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource
 from llm_prior_bo.study.trial_records import read_suggestion
@@ -76,13 +75,13 @@ class Asking:
         url: The server's.
         n_startup_trials: As the sampler's.
         patience: Seconds after which a worker that asks is taken for dead.
-        options: More arguments of the sampler.
+        refresh: When to ask again; asked once unless a test is about that, so that questions can be counted.
     """
 
     url: str
     n_startup_trials: int | None = None
     patience: float = 600.0
-    options: dict[str, Any] = field(default_factory=dict)
+    refresh: RefreshPolicy | None = None
 
     def __call__(self, job: Job) -> BaseSampler:
         # The name of the model is all of a worker that the server sees.
@@ -91,7 +90,7 @@ class Asking:
             elicitor=LLMElicitor(client=client),
             search_space=SPACE,
             n_startup_trials=self.n_startup_trials,
-            **self.options,
+            refresh=self.refresh,
         )
         assert isinstance(sampler._source, ElicitedPriorSource)
         sampler._source.election.patience = self.patience  # at least a minute by the sampler's own arguments
