@@ -81,7 +81,7 @@ class DashboardCallback:
     """
 
     def __init__(self, *, min_seconds: float = 60.0) -> None:
-        if not (isinstance(min_seconds, int | float) and 0.0 <= min_seconds < math.inf):
+        if not (0.0 <= min_seconds < math.inf):
             raise ConfigurationError(f"Expected min_seconds to be a finite number >= 0, got {min_seconds!r}.")
         for name in ("optuna_dashboard", "plotly.graph_objects"):
             import_optional(name, extra="dashboard")

@@ -46,14 +46,13 @@ def test_weights_and_biases_logs_what_the_objective_gives_it(
     options = {"project": "p", "mode": "offline", "dir": str(tmp_path)}
     callback = optuna_integration.WeightsAndBiasesCallback(metric_name="loss", wandb_kwargs=options)
 
-    @callback.track_in_wandb()
     def objective(trial: optuna.Trial) -> float:
         value = evaluate(trial)
         wandb.log(dict(trial.user_attrs), step=trial.number)
         return value
 
     try:
-        study.optimize(objective, n_trials=4, callbacks=[callback])
+        study.optimize(callback.track_in_wandb()(objective), n_trials=4, callbacks=[callback])
         summary = dict(wandb.run.summary)  # of trial 2: a step is closed by the next one
     finally:
         wandb.finish()
