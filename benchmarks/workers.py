@@ -3,35 +3,47 @@
     python -m benchmarks.workers counts --out counts.md
     python -m benchmarks.workers regret --out regret.jsonl --workers 2
     python -m benchmarks.workers report regret.jsonl
+    python -m benchmarks.workers throughput --out throughput.md
 
 `counts` starts real processes on every storage that is there, on this machine, with a fake language model; it runs the
 very workers of `tests/workers/`. `regret` simulates asynchronous workers in one process: each asks for a suggestion as
 soon as its trial has finished, and trials take times drawn from an exponential distribution. So the figures do not
 depend on the machine.
+
+`throughput` counts suggestions a second of real processes whose objectives take no time, with the lock that makes
+workers choose one after the other and without it (`LLM_PRIOR_BO_SUGGESTION_LOCK=0`), and the pairs of suggestions that
+the lock is there to prevent, in studies of one length. Rates are those of the machine and of whatever else it does;
+their ratios are what carries over.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 
 from benchmarks.harness import Quartiles, Task, finished, get_method, get_problem, make_prior, read_records, run_tasks
-from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.arguments import add_run_options, new_parser, positive
 from benchmarks.harness.report import markdown_head, markdown_row, markdown_table
+
+if TYPE_CHECKING:
+    from tests.workers.crew import Crew
+    from tests.workers.places import Place
 
 PROBLEMS = ("branin", "hartmann6", "mixed")
 PRIORS = ("weak", "uniform")
 N_WORKERS = (1, 8)
 CHECKPOINTS = (10, 20, 40)
+RATE_COLUMNS = ("storage", "processes", "lock, 1/s", "no lock, 1/s", "no lock / lock", "lock, near", "no lock, near")
 COLUMNS = ("storage", "processes", "questions", "trials finished", "lost", "failed", "equal", "near, at a time")
 
 
@@ -106,8 +118,7 @@ def report(path: Path) -> str:
 def counts(n_trials: int) -> Iterator[str]:
     """The table of counts, line by line."""
     from tests.workers.crew import Crew, answering
-    from tests.workers.places import Database, Journal, Place, proxy_of
-    from tests.workers.postgresql import PostgreSQL, missing
+    from tests.workers.postgresql import missing
     from tests.workers.worker import Asking, quick
 
     yield from markdown_head(COLUMNS)
@@ -116,24 +127,70 @@ def counts(n_trials: int) -> Iterator[str]:
     for storage, n_workers in itertools.product(storages, (8, 16)):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            place: Place = Journal(folder / "study.log")
-            if "PostgreSQL" in storage:
-                place = Database(stack.enter_context(PostgreSQL()).url)
-            elif "SQLite" in storage:
-                place = Database(f"sqlite:///{folder}/study.db")
-            if storage.startswith("gRPC"):
-                place = stack.enter_context(proxy_of(place))
+            place = _new_place(storage, folder, stack)
             server = stack.enter_context(answering())
             crew = Crew(place, folder, Asking(server.url, n_startup_trials=n_workers * (n_trials - 1)))
             stack.callback(crew.end)
             crew.start(n_workers, n_trials=n_trials, objective=quick)
-            codes = crew.wait(timeout=1200.0)
-            if set(codes.values()) != {0}:
-                raise RuntimeError(crew.errors() or f"Expected all workers to end, got {codes}.")
+            _wait_for_all(crew)
             tally = crew.tally()
             finished_trials = f"{tally.n_finished} of {n_workers * n_trials}"
             numbers = (tally.n_lost, tally.n_failed, len(tally.equal), len(tally.near))
             yield markdown_row([storage, *map(str, (n_workers, len(server.requests), finished_trials, *numbers))])
+
+
+def _new_place(storage: str, folder: Path, stack: ExitStack) -> Place:
+    """An empty storage, by the name that a table has for it; its servers end with `stack`."""
+    from tests.workers.places import Database, Journal, proxy_of
+    from tests.workers.postgresql import PostgreSQL
+
+    place: Place = Journal(folder / "study.log")
+    if "PostgreSQL" in storage:
+        place = Database(stack.enter_context(PostgreSQL()).url)
+    elif "SQLite" in storage:
+        place = Database(f"sqlite:///{folder}/study.db")
+    return stack.enter_context(proxy_of(place)) if storage.startswith("gRPC") else place
+
+
+def _wait_for_all(crew: Crew) -> None:
+    codes = crew.wait(timeout=1200.0)
+    if set(codes.values()) != {0}:
+        raise RuntimeError(crew.errors() or f"Expected all workers to end, got {codes}.")
+
+
+def throughput(storages: Sequence[str], n_workers: Sequence[int], n_trials: int) -> Iterator[str]:
+    """The table of suggestions a second, line by line."""
+    yield from markdown_head(RATE_COLUMNS)
+    for storage, n in itertools.product(storages, n_workers):
+        locked, free = (_rate_and_near_pairs(storage, n, n_trials, lock=lock) for lock in (True, False))
+        rates = [f"{locked[0]:.1f}", f"{free[0]:.1f}", f"{free[0] / locked[0]:.2f}"]
+        yield markdown_row([storage, str(n), *rates, str(locked[1]), str(free[1])])
+
+
+def _rate_and_near_pairs(storage: str, n_workers: int, n_trials: int, *, lock: bool) -> tuple[float, int]:
+    """Finished trials a second, and pairs that ran at the same time in nearly one place."""
+    from tests.workers.crew import ANSWER, Crew
+    from tests.workers.worker import STUDY, Given, quick
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        place = _new_place(storage, folder, stack)
+        crew = Crew(place, folder, Given(ANSWER, lock))
+        stack.callback(crew.end)
+        crew.start(n_workers, n_trials=math.ceil(n_trials / n_workers), objective=quick)
+        _wait_for_all(crew)
+        trials = optuna.load_study(study_name=STUDY, storage=place.open()).get_trials(deepcopy=False)
+        ends = sorted(trial.datetime_complete.timestamp() for trial in trials if trial.datetime_complete is not None)
+        # Workers begin and end at different times, and the first suggestion of each is a slow one.
+        middle = ends[len(ends) // 5 : len(ends) - len(ends) // 10]
+        return (len(middle) - 1) / (middle[-1] - middle[0]), len(crew.tally().near)
+
+
+def _print_to(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w") as file:
+        for line in lines:
+            print(line, flush=True)
+            print(line, file=file, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -147,12 +204,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_run_options(running, seeds=8, trials=40)
     running.add_argument("--problems", nargs="+", default=list(PROBLEMS))
     commands.add_parser("report").add_argument("path", type=Path)
+    rating = commands.add_parser("throughput")
+    rating.add_argument("--out", type=Path, required=True)
+    rating.add_argument("--trials", type=positive, default=160, help="of all workers together")
+    rating.add_argument("--workers", nargs="+", type=positive, default=[1, 16], help="numbers of processes")
+    rating.add_argument("--storages", nargs="+", default=["SQLite", "journal file"], help="as the tables call them")
     options = parser.parse_args(arguments)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     if options.command == "counts":
-        with options.out.open("w") as file:
-            for line in counts(options.trials):
-                print(line, flush=True)
-                print(line, file=file, flush=True)
+        _print_to(options.out, counts(options.trials))
+    elif options.command == "throughput":
+        _print_to(options.out, throughput(options.storages, options.workers, options.trials))
     elif options.command == "regret":
         regret(
             options.out,

@@ -49,6 +49,7 @@ from llm_prior_bo.study.inferred_space import InferredSpace
 from llm_prior_bo.study.storage import PerStudy
 from llm_prior_bo.study.suggestion_lock import suggestion_lock
 from llm_prior_bo.study.training_data import PrunedTrials
+from llm_prior_bo.study.trial_attributes import write_trial_attributes
 from llm_prior_bo.study.trial_records import (
     Suggestion,
     abandon,
@@ -110,6 +111,12 @@ class LLMPriorSampler(Displayed, BaseSampler):
         pruned: "avoid": pruned trials are places not to go again. "last_value": the surrogate learns from their last
             intermediate values too, as no better than the median of the finished trials.
         independent_sampler: For parameters outside the common space that the prior has no opinion on; random if `None`.
+        trial_attributes: Whether every trial says in user attributes what the prior had to do with it, for Optuna
+            Dashboard, `study.trials_dataframe()` and MLflow: `llm_prior_phase` ("startup", "model", "independent"),
+            `llm_prior_source` ("mode", "region", "draw", "uniform", "enqueued"), `llm_prior_region`, `llm_prior_trust`,
+            `llm_prior_exponent`, `llm_prior_log_prior` and `llm_prior_loss_bound`, as far as they are known
+            (`Suggestion`). They are set when the objective asks for the first parameter that was not enqueued, with
+            up to six writes to the storage a trial. `get_statistics` tells the same without them.
         warn_independent_sampling: Whether an `IndependentSamplingWarning` says, once a parameter, why it is sampled on
             its own.
         seed: Seed of all randomness; the same seed and the same answer give the same trials.
@@ -136,6 +143,7 @@ class LLMPriorSampler(Displayed, BaseSampler):
         refresh: RefreshPolicy | None = DEFAULT_REFRESH,
         pruned: PrunedTrials = "avoid",
         independent_sampler: BaseSampler | None = None,
+        trial_attributes: bool = False,
         warn_independent_sampling: bool = True,
         seed: int | None = None,
         **llm_options: Unpack[LLMOptions],
@@ -164,6 +172,7 @@ class LLMPriorSampler(Displayed, BaseSampler):
         )
         self._independent_sampler = independent_sampler or PerTrialRandomSampler(seed)
         self._independent_warnings = IndependentWarnings(warn_independent_sampling)
+        self._trial_attributes = bool(trial_attributes)
         self._asked = AskedParameters()
         self._chosen: PerStudy[dict[int, Suggestion]] = PerStudy(dict)
 
@@ -203,6 +212,7 @@ class LLMPriorSampler(Displayed, BaseSampler):
     ) -> dict[str, Any]:
         """Suggest all parameters of the common space together."""
         if not search_space:
+            self._tell(study, trial, None)
             return {}
         space = SearchSpace(search_space)
         with suggestion_lock(study, trial), isolated_torch():
@@ -210,6 +220,7 @@ class LLMPriorSampler(Displayed, BaseSampler):
             seed_for = partial(self._seed, trial)
             suggestion = self._engine.suggest(study, trial, space, elicited, seed_for=seed_for)
             publish_suggestion(study, trial, suggestion)
+        self._tell(study, trial, suggestion)
         self._chosen(study)[trial.number] = suggestion
         return SuggestedParams(suggestion.params)
 
@@ -304,6 +315,11 @@ class LLMPriorSampler(Displayed, BaseSampler):
                 reason=reason,
                 seed=self._seed(trial, "insights"),
             )
+
+    def _tell(self, study: Study, trial: FrozenTrial, suggestion: Suggestion | None) -> None:
+        """Say in user attributes what the prior had to do with a trial, where the user wants them."""
+        if self._trial_attributes:
+            write_trial_attributes(study, trial, suggestion)
 
     def _suggestion(self, study: Study, trial: FrozenTrial) -> Suggestion | None:
         """What was suggested for a trial; read from the storage only if this process has not chosen it."""

@@ -24,7 +24,7 @@ PACKAGE = Path(llm_prior_bo.__file__).parent
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| `([^`]+)` \| (.+?) \| `([^`]+)` \| (.+) \| `([^`]+)` \|$", re.MULTILINE)
 PLAIN = {
-    *("retry_history", "study:metric_names", "batched_lbfgs_b", "raw_outputscale", "raw_lengthscale"),
+    *("retry_history", "fixed_params", "study:metric_names", "batched_lbfgs_b", "raw_outputscale", "raw_lengthscale"),
     *("raw_outputscale_constraint", "raw_lengthscale_constraint", "raw_noise_constraint"),
 }
 """Names that nothing in them shows to be private."""

@@ -22,10 +22,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, bind_decay, exponent_at
+from llm_prior_bo.elicitation.llm.secrets import printable, redact
 from llm_prior_bo.models.surrogate import Surrogate
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
-from llm_prior_bo.priors import OptimumPrior, pool_priors
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, pool_priors
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,37 @@ def pool_densities(priors: Sequence[OptimumPrior]) -> OptimumPrior:
 def pooled_shares(n: int) -> tuple[float, ...]:
     """Share of each of `n` beliefs before the evidence: half for the latest, and so on; they sum to one."""
     return tuple(2.0 ** -min(n - 1, n - j) for j in range(n))
+
+
+def likeliest_region(prior: MixturePrior, x: Tensor) -> tuple[int, float]:
+    """The region in which a point most probably lies, and how probable that is if the optimum is there.
+
+    Args:
+        prior: Regions and a uniform component, `K + 1` in all.
+        x: An encoded point, `d`.
+
+    Returns:
+        Its number, in `0 .. K`; `K` is outside all regions.
+    """
+    probabilities = prior.responsibilities(x)
+    k = int(probabilities.argmax())
+    return k, float(probabilities[k])
+
+
+def region_label(prior: OptimumPrior, x: Tensor) -> str | None:
+    """What the answer calls the region in which a point most probably lies, escaped.
+
+    Args:
+        prior: Any density.
+        x: An encoded point, `d`.
+
+    Returns:
+        The label, the region's number where it has none; `None` outside all regions, and where there are none.
+    """
+    if not isinstance(prior, MixturePrior) or not prior.regions:
+        return None
+    k, _ = likeliest_region(prior, x)
+    return None if k == len(prior.regions) else printable(redact(prior.regions[k].label)) or f"region {k + 1}"
 
 
 def weigh_elicited_priors(

@@ -30,6 +30,7 @@ from llm_prior_bo.optimization.elicited_priors import (
     exponents,
     pool_densities,
     pool_elicited_priors,
+    region_label,
     weigh_elicited_priors,
 )
 from llm_prior_bo.optimization.startup import StartupDesign
@@ -150,6 +151,7 @@ class Engine:
             n=n,
             exponent=max(part.exponent for part in told),
             log_acquisition=parts["acquisition"],
+            region=region_label(pooled, x),
             log_prior=float(pooled.log_prob(x)),
             prior_score=sum(part.score for part in told),
             feasibility_score=parts.get("feasibility"),

@@ -16,7 +16,7 @@ from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.errors import ConfigurationError, LLMPriorError
 from llm_prior_bo.models.surrogate import fit_surrogate
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, likeliest_region, region_label
 from llm_prior_bo.optimization.engine import Engine
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.study_prior import stored_priors
@@ -174,10 +174,8 @@ def _regions(elicited: Sequence[ElicitedPrior], suggestion: Suggestion, space: S
     for belief in elicited:
         prior = _as_weighed(belief.prior, parts.get(belief.trial_number))
         if isinstance(prior, MixturePrior) and prior.regions:
-            probabilities = prior.responsibilities(x)
-            k = int(probabilities.argmax())
-            label = printable(prior.regions[k].label) if k < len(prior.regions) else ""
-            shares.append(RegionShare(belief.trial_number, label, float(probabilities[k])))
+            _, probability = likeliest_region(prior, x)
+            shares.append(RegionShare(belief.trial_number, region_label(prior, x) or "", probability))
     return tuple(shares)
 
 

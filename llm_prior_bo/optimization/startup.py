@@ -17,6 +17,7 @@ from llm_prior_bo.models.feasibility import (
     resample_by_success_probability,
     success_probability,
 )
+from llm_prior_bo.optimization.elicited_priors import region_label
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.storage import all_trials
@@ -108,6 +109,7 @@ class StartupDesign:
             n=n,
             slot=slot,
             source=source,
+            region=region_label(prior, x),
             log_prior=float(prior.log_prob(x)),
             success_probability=success_probability(feasibility, x),
         )

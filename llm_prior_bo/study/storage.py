@@ -29,6 +29,9 @@ METRIC_NAMES_KEY = "study:metric_names"
 RETRY_HISTORY_KEY = "retry_history"
 """System attribute in which Optuna keeps the numbers of the trials that a queued one is a retry of."""
 
+FIXED_PARAMS_KEY = "fixed_params"
+"""System attribute in which Optuna's `Study.enqueue_trial` keeps the values that a trial will be given."""
+
 _Value = TypeVar("_Value")
 
 
@@ -55,6 +58,18 @@ def trial_id(trial: FrozenTrial) -> int:
 def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
     """Set a system attribute of a trial that is not finished; read it from `FrozenTrial.system_attrs`."""
     study._storage.set_trial_system_attr(trial_id(trial), key, value)
+
+
+def set_trial_user_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
+    """Set a user attribute of a trial that is not finished, in the storage and in the object that its objective has."""
+    study._storage.set_trial_user_attr(trial_id(trial), key, value)
+    trial.set_user_attr(key, value)  # as `optuna.Trial.set_user_attr` does
+
+
+def enqueued_names(trial: FrozenTrial) -> frozenset[str]:
+    """Names of the parameters whose values were given with `Study.enqueue_trial`, whatever is suggested."""
+    fixed = trial.system_attrs.get(FIXED_PARAMS_KEY)
+    return frozenset(fixed) if isinstance(fixed, Mapping) else frozenset()
 
 
 def fail_trial(study: Study, trial: FrozenTrial) -> None:

@@ -87,6 +87,9 @@ class Suggestion:
     """Position in the start-up design, `None` after it."""
     source: Source | None = None
     """Where a start-up point comes from, `None` after the start-up."""
+    region: str | None = None
+    """Label of the region in which the point most probably lies, given the weights of the moment, escaped; `None`
+    outside all regions, and for a density that is not made of regions."""
     loss_bound: float | None = None
     """From here on the loss is at most this many times the bound of the unweighted acquisition function: the product
     over all answers (Hvarfner et al., πBO, ICLR 2022, theorem 1). `None` where nothing is multiplied."""

@@ -51,14 +51,10 @@ def answer_traces(statistics: StudyStatistics) -> tuple[AnswerTrace, ...]:
     traces = []
     for asked_at in sorted({part.asked_at for _, part in parts}):
         own = [(number, part) for number, part in parts if part.asked_at == asked_at]
-        answers = [
-            elicitation.answer for elicitation in statistics.elicitations if elicitation.trial_number == asked_at
-        ]
         traces.append(
             AnswerTrace(
                 asked_at=asked_at,
-                # The regions of several answers to one question stand one after the other in their pool.
-                labels=tuple(region.label for answer in answers for region in answer.regions),
+                labels=statistics.region_labels(asked_at),
                 trials=tuple(number for number, _ in own),
                 exponents=tuple(part.exponent for _, part in own),
                 trusts=tuple(part.trust for _, part in own),

@@ -25,10 +25,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import llm_prior_bo
 from llm_prior_bo.study.storage import (
+    FIXED_PARAMS_KEY,
     METRIC_NAMES_KEY,
     RETRY_HISTORY_KEY,
     PerStudy,
     all_trials,
+    enqueued_names,
     fail_trial,
     has_heartbeat,
     metric_names,
@@ -37,6 +39,7 @@ from llm_prior_bo.study.storage import (
     running_trials,
     set_study_attribute,
     set_trial_attribute,
+    set_trial_user_attribute,
     study_attributes,
     study_user_attributes,
     trial_constraints,
@@ -100,6 +103,24 @@ class TestPrivateNames:
         trial = start(seen)
         set_trial_attribute(seen, trial, "key", {"a": [1, None, "x"]})
         assert again().trials[trial.number].system_attrs["key"] == {"a": [1, None, "x"]}
+
+    def test_set_trial_user_attr(self, seen: optuna.Study, again: Again) -> None:
+        """`BaseStorage.set_trial_user_attr`, read as `FrozenTrial.user_attrs`; also in the object that was passed."""
+        trial = start(seen)
+        set_trial_user_attribute(seen, trial, "key", 0.5)
+        assert again().trials[trial.number].user_attrs == trial.user_attrs == {"key": 0.5}
+
+    def test_enqueue_trial_keeps_fixed_params(self, seen: optuna.Study) -> None:
+        """The key `fixed_params` of `Study.enqueue_trial`."""
+        whole = getattr(seen, "_study", seen)
+        whole.enqueue_trial({"x": 0.5})
+        assert enqueued_names(whole.trials[-1]) == {"x"}
+        assert enqueued_names(start(optuna.create_study())) == frozenset()
+        assert FIXED_PARAMS_KEY == "fixed_params"
+
+    @pytest.mark.parametrize("value", [None, 3, "x", ["x"]])
+    def test_what_others_write_in_its_place_names_nothing(self, value: object) -> None:
+        assert enqueued_names(create_trial(value=1.0, system_attrs={FIXED_PARAMS_KEY: value})) == frozenset()
 
     def test_set_trial_state_values(self, seen: optuna.Study, again: Again) -> None:
         """`BaseStorage.set_trial_state_values` of a trial that is running."""

@@ -6,6 +6,7 @@ Imported before the workers are forked, with all that they need: that is what ma
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import traceback
@@ -22,9 +23,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from benchmarks.harness.runner import end_with_parent
-from llm_prior_bo import LLMElicitor, LLMPriorSampler, RefreshPolicy
+from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer, RefreshPolicy, SearchSpace, build_prior
 from llm_prior_bo.elicitation import LiteLLMClient
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource
+from llm_prior_bo.study.suggestion_lock import SWITCH
 from llm_prior_bo.study.trial_records import read_suggestion
 from tests.workers.places import Place
 
@@ -95,6 +97,23 @@ class Asking:
         assert isinstance(sampler._source, ElicitedPriorSource)
         sampler._source.election.patience = self.patience  # at least a minute by the sampler's own arguments
         return sampler
+
+
+@dataclass(frozen=True)
+class Given:
+    """Makes samplers with a density over the optimum: nobody is asked.
+
+    Args:
+        answer: What the density is made of.
+        lock: Whether the worker's suggestions wait for those of other workers.
+    """
+
+    answer: PriorAnswer
+    lock: bool = True
+
+    def __call__(self, job: Job) -> BaseSampler:  # noqa: ARG002 - makes a worker's sampler
+        os.environ[SWITCH] = str(int(self.lock))  # in a process of its own
+        return LLMPriorSampler(prior=build_prior(self.answer, SearchSpace(SPACE)), seed=0)
 
 
 def suggest(trial: optuna.Trial) -> float:
