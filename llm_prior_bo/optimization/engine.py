@@ -32,6 +32,7 @@ from llm_prior_bo.optimization.elicited_priors import (
     pool_elicited_priors,
     weigh_elicited_priors,
 )
+from llm_prior_bo.optimization.regions import region_at, region_labels
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
 from llm_prior_bo.space import SearchSpace
@@ -182,6 +183,8 @@ def answer_part(
         trust=evidence.trust,
         region_weights=evidence.region_weights,
         bayes_factors=evidence.bayes_factors,
+        region_labels=region_labels(evidence.prior),
+        region=(region_at(evidence.prior, x) or ("",))[0],
     )
 
 

@@ -49,6 +49,7 @@ LearnInsights = Callable[
 """What the surrogate has learned: from the reason to ask again, the priors so far and the answers behind each."""
 
 NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
+GIVEN_PRIOR_ALONE = "The study goes on with the given prior alone."
 MAX_REASON_CHARACTERS = 3_000
 """What a warning says of a failure or of repairs is cut here; all repairs are in the study's record."""
 
@@ -63,11 +64,13 @@ class Questioner:
         elicitor: Who is asked.
         cache: What this process knows of the answers.
         space_is_complete: Whether the user has given the search space, so that there are no other parameters.
+        without: What becomes of a study without an answer, as a sentence.
     """
 
     elicitor: Elicitor
     cache: AnswerCache
     space_is_complete: bool = False
+    without: str = NO_PRIOR
 
     def ask(
         self,
@@ -180,7 +183,7 @@ class Questioner:
         if must_raise and not has_some:  # not given up: once the key is set, the next `optimize` asks again
             return ElicitationError(printable(redact(reason)), retryable=bool(getattr(error, "retryable", False)))
         self.cache.give_up(study)
-        warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else NO_PRIOR}")
+        warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else self.without}")
         return None
 
 

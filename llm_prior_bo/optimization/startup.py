@@ -17,6 +17,7 @@ from llm_prior_bo.models.feasibility import (
     resample_by_success_probability,
     success_probability,
 )
+from llm_prior_bo.optimization.regions import region_at
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.storage import all_trials
@@ -110,6 +111,7 @@ class StartupDesign:
             source=source,
             log_prior=float(prior.log_prob(x)),
             success_probability=success_probability(feasibility, x),
+            region=(region_at(prior, x) or ("",))[0],
         )
 
 

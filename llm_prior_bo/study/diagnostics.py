@@ -97,7 +97,8 @@ class StudyStatistics(Displayed):
             Rows with `trial`, `phase`, `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
             (without the prior), `prior_score` (what the prior added), `log_prior`, `success_probability` (`None` before
             any trial has failed), `feasibility_score` (what that added), `trust` (in the answer that is trusted most;
-            `None` where no gate spoke) and `answers`, the same for each answer: see `AnswerPart`.
+            `None` where no gate spoke), `region` (the label of the region of a start-up point) and `answers`, the same
+            for each answer with its `name`: see `AnswerPart`.
         """
         told = (
             "phase",
@@ -110,11 +111,12 @@ class StudyStatistics(Displayed):
             "log_prior",
             "success_probability",
             "trust",
+            "region",
         )
         return [
             {"trial": number}
             | {name: getattr(suggestion, name) for name in told}
-            | {"answers": [asdict(part) for part in suggestion.answers]}
+            | {"answers": [{"name": part.name} | asdict(part) for part in suggestion.answers]}
             for number, suggestion in sorted(self.suggestions.items())
         ]
 

@@ -114,7 +114,8 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
         "success_probability": None,
         "feasibility_score": -0.4,
         "trust": 0.8,
-        "answers": [asdict(part)],
+        "region": "",
+        "answers": [{"name": "answer of trial 0", **asdict(part)}],
     }
 
 

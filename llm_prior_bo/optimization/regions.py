@@ -1,0 +1,34 @@
+"""Which region of a density a point lies in, by the label that whoever stated it gave it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from llm_prior_bo.elicitation.llm.secrets import cut_off, printable, redact
+from llm_prior_bo.priors import MixturePrior, OptimumPrior
+
+MAX_LABEL_CHARACTERS = 80
+"""A label is cut here where it is kept with every suggestion."""
+
+
+def region_labels(prior: OptimumPrior) -> tuple[str, ...]:
+    """Label of every region, escaped and cut; empty for a density that is not made of regions."""
+    regions = prior.regions if isinstance(prior, MixturePrior) else ()
+    return tuple(cut_off(printable(redact(region.label)), MAX_LABEL_CHARACTERS) for region in regions)
+
+
+def region_at(prior: OptimumPrior, x: Tensor) -> tuple[str, float] | None:
+    """The region in which the optimum most probably lies if it is at a point.
+
+    Args:
+        prior: The density.
+        x: Encoded point, `d`.
+
+    Returns:
+        Label of the region, "" for none of them, and its probability; `None` for a density that is not made of regions.
+    """
+    if not isinstance(prior, MixturePrior) or not prior.regions:
+        return None
+    shares = prior.responsibilities(x)  # K + 1
+    k = int(shares.argmax())
+    return (*region_labels(prior), "")[k], float(shares[k])
