@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ from llm_prior_bo import (
     RefreshPolicy,
     StudyContext,
 )
-from llm_prior_bo.elicitation import FunctionClient, render_prompt
+from llm_prior_bo.elicitation import FunctionClient, Messages, prompt_hash, render_prompt
 
 N_BEFORE = 10
 N_TRIALS = 35
@@ -80,13 +79,13 @@ class Later:
 
     def __init__(self, first: PriorAnswer, reply: Path | None = None) -> None:
         self._first, self._reply = first, reply
-        self.question = ""
+        self.question: Messages = ()
 
     def elicit(self, context: StudyContext) -> Elicitation:
         """The recorded answer."""
         if context.insights is None:
             return FixedElicitor(self._first).elicit(context)
-        self.question = messages_text(render_prompt(context))
+        self.question = render_prompt(context)
         text = "{}" if self._reply is None else self._reply.read_text(encoding="utf-8")
         return LLMElicitor(client=FunctionClient(lambda _: text), max_retries=0).elicit(context)
 
@@ -104,7 +103,7 @@ def state_of(data: Path, name: str) -> tuple[optuna.Study, Any, PriorAnswer]:
     return study, problem, answer
 
 
-def question_of(study: optuna.Study, problem: Any, answer: PriorAnswer) -> str:
+def question_of(study: optuna.Study, problem: Any, answer: PriorAnswer) -> Messages:
     """The question that is put to the model at the next trial."""
     elicitor = Later(answer)
     study.sampler = LLMPriorSampler(
@@ -133,8 +132,8 @@ def write_prompts(data: Path, names: list[str], later: Path) -> None:
         study, problem, answer = state_of(data, name)
         for kind, one in (("permuted", permuted(study)), ("real", study)):
             question = question_of(one, problem, answer)
-            questions.setdefault(name, {})[kind] = digest = hashlib.sha256(question.encode()).hexdigest()[:16]
-            (later / f"{digest}.prompt.txt").write_text(question, encoding="utf-8")
+            questions.setdefault(name, {})[kind] = digest = prompt_hash(question)
+            (later / f"{digest}.prompt.txt").write_text(messages_text(question), encoding="utf-8")
     (later / INDEX).write_text(json.dumps(questions, indent=1), encoding="utf-8")
 
 

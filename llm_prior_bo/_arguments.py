@@ -17,7 +17,7 @@ from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource, GivenPrior, PriorSource
 from llm_prior_bo.optimization.refresh import DEFAULT_REFRESH, RefreshPolicy
 from llm_prior_bo.optimization.trust import TrustGate
-from llm_prior_bo.priors import OptimumPrior
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.priors.base import own_space
 from llm_prior_bo.space import SearchSpace
 
@@ -35,7 +35,8 @@ def resolve_space(
         raise ConfigurationError(
             f"Expected search_space to be the {prior.dim}-column space that the prior is over"
             f"{'' if own is None else f' ({list(own.names)})'}, got {list(space.names) if space else None}; "
-            "give the very space that the prior was built for."
+            "give the very space that the prior was built for"
+            f"{', or prior.restricted(space)' if isinstance(prior, MixturePrior) else ''}."
         )
     return space
 
@@ -53,7 +54,7 @@ RENAMED = {
 def check_sources(
     *, model: object, elicitor: object, prior: object, options: Mapping[str, object], arguments: Iterable[str] = ()
 ) -> None:
-    """Exactly one source of the prior is given, of the right kind, and no option that it does not use.
+    """Somebody to ask, a density or both are given, of the right kind, and no option that they do not use.
 
     Args:
         model: As the sampler got it.
@@ -65,14 +66,20 @@ def check_sources(
     for name in options.keys() & RENAMED.keys():
         raise ConfigurationError(f"Expected {RENAMED[name]}, got {name}=, which LLMPriorSampler does not have.")
     given = [name for name, value in (("model", model), ("elicitor", elicitor), ("prior", prior)) if value is not None]
-    if len(given) != 1:
+    if not given or given[:2] == ["model", "elicitor"]:
         raise ConfigurationError(
             f"Expected exactly one of model=, elicitor= and prior=, got {given or 'none'}; "
-            "model= asks a language model, elicitor= replays or fixes an answer, prior= takes a density."
+            "model= asks a language model, elicitor= replays or fixes an answer, prior= takes a density, alone or "
+            "beside one of the others."
         )
     if model is not None and not isinstance(model, str):
         raise ConfigurationError(f"Expected model to be {_KINDS[str]}, got {_shown(model)}{_other_argument(model)}.")
     check_kinds(elicitor=(elicitor, Elicitor), prior=(prior, OptimumPrior))
+    if len(given) > 1 and not isinstance(prior, MixturePrior | UniformPrior):
+        raise ConfigurationError(
+            f"Expected prior to be a MixturePrior beside {given[0]}=, got a {type(prior).__name__}; only densities "
+            "made of regions are pooled with an answer: build_prior, prior_from_study and pool_priors make such."
+        )
     check_known(options, others=tuple(arguments))
     if options and model is None:
         names = ", ".join(f"{name}=" for name in options)
@@ -124,25 +131,28 @@ def prior_source(
     Args:
         model: LiteLLM's name of the model to ask.
         elicitor: Who is asked instead.
-        prior: A given density.
+        prior: A given density, alone or beside the answers.
         space: The sampler's search space, if it is known.
         refresh: When to ask again. The default does nothing where nobody can be asked again.
         options: Options of the model.
     """
+    given = None
+    if prior is not None:
+        assert space is not None
+        given = GivenPrior(prior, space)
     if model is not None:
         elicitor = elicitor_for(model, options)
     if elicitor is not None:
         if refresh is DEFAULT_REFRESH and not answers_again(elicitor):
             refresh = None
-        return ElicitedPriorSource.of(elicitor, refresh=refresh, space_is_complete=space is not None)
+        return ElicitedPriorSource.of(elicitor, refresh=refresh, space_is_complete=space is not None, given=given)
     if refresh is not None and refresh is not DEFAULT_REFRESH:
         raise ConfigurationError(
             "Expected refresh= together with model= or elicitor=, got it beside prior=; nobody can be asked again for "
             "a given density."
         )
-    assert prior is not None
-    assert space is not None
-    return GivenPrior(prior, space)
+    assert given is not None
+    return given
 
 
 _KINDS: dict[type, str] = {

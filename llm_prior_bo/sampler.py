@@ -35,7 +35,7 @@ from llm_prior_bo.optimization.conditional_prior import conditional_prior
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.optimization.engine import Engine
 from llm_prior_bo.optimization.importance import insights_of
-from llm_prior_bo.optimization.prior_source import GivenPrior, elicitor_of, known_space
+from llm_prior_bo.optimization.prior_source import elicitor_of, given_of, known_space
 from llm_prior_bo.optimization.readiness import CheckResult, check_readiness
 from llm_prior_bo.optimization.refresh import DEFAULT_REFRESH, RefreshPolicy
 from llm_prior_bo.optimization.startup import StartupDesign
@@ -87,10 +87,13 @@ class LLMPriorSampler(Displayed, BaseSampler):
         >>> study.optimize(objective, n_trials=50)
 
     Args:
-        model: Any LiteLLM model string. Give exactly one of `model`, `elicitor` and `prior`.
+        model: Any LiteLLM model string. Give exactly one of `model`, `elicitor` and `prior`, or `prior` beside one of
+            the others.
         elicitor: Who is asked instead: a recorded answer (`ReplayElicitor`), a given one (`FixedElicitor`), a model
             with options of its own (`LLMElicitor`), yours. It carries its settings (`ElicitationSettings`).
-        prior: A given density, nobody is asked; over `search_space`, or its own space.
+        prior: A given density over `search_space`, or its own space. Alone, nobody is asked. Beside `model` or
+            `elicitor`, a `MixturePrior` that has half the weight of the start-up and then a term of the score of its
+            own, with its own clock and trust; it stays where nobody answers.
         search_space: Distribution of every parameter, conditional ones included. With it even trial 0 comes from the
             prior. Without it, the space is what the trials ask for: a parameter is modelled together with the others
             as soon as all trials, or two of them, have asked for it (`InferredSpace`).
@@ -201,8 +204,9 @@ class LLMPriorSampler(Displayed, BaseSampler):
         trial: FrozenTrial,  # noqa: ARG002 - Optuna's signature
     ) -> dict[str, BaseDistribution]:
         """The given search space, else what enough trials have asked for; single-valued parameters are left out."""
-        if isinstance(self._source, GivenPrior):
-            return dict(self._source.space.distributions)  # all: the density is over these very columns
+        given = given_of(self._source)
+        if given is not None:
+            return dict(given.space.distributions)  # all: the density is over these very columns
         if self._search_space is None:
             return InferredSpace.of_study(study).modelled
         return {name: d for name, d in self._search_space.distributions.items() if not d.single()}
@@ -278,11 +282,10 @@ class LLMPriorSampler(Displayed, BaseSampler):
 
     @property
     def _source_name(self) -> str:
-        """Who is asked, or the class of the given density; escaped."""
-        elicitor = elicitor_of(self._source)
-        if elicitor is not None:
-            return name_of(elicitor)
-        return type(self._source.prior).__name__ if isinstance(self._source, GivenPrior) else "prior"
+        """Who is asked, and the class of the given density; escaped."""
+        elicitor, given = elicitor_of(self._source), given_of(self._source)
+        names = [name_of(elicitor)] if elicitor is not None else []
+        return " and ".join([*names, *([] if given is None else [type(given.prior).__name__])]) or "prior"
 
     @property
     def _stated(self) -> Mapping[str, BaseDistribution]:

@@ -795,7 +795,10 @@ class TestBadInput:
         [
             ({}, r"exactly one of model=, elicitor= and prior=, got none"),
             ({"model": "gpt-4o", "elicitor": FixedElicitor(BELIEF)}, r"exactly one .*got \['model', 'elicitor'\]"),
-            ({"elicitor": FixedElicitor(BELIEF), "prior": PRIOR}, r"exactly one .*got \['elicitor', 'prior'\]"),
+            (
+                {"elicitor": FixedElicitor(BELIEF), "prior": Narrow()},
+                r"prior to be a MixturePrior beside elicitor=, got a Narrow; only densities made of regions",
+            ),
             ({"model": 4}, r"model to be the name of a model.*got 4"),
             ({"elicitor": BELIEF}, r"elicitor to be an object with a method elicit, e.g. FixedElicitor"),
             ({"prior": BELIEF}, r"prior to be an OptimumPrior, e.g. build_prior\(answer, space\), got PriorAnswer"),

@@ -116,6 +116,7 @@ def blind(context: StudyContext) -> tuple[StudyContext, Blinding]:
         distributions=distributions,
         metric_names=(),
         parameter_descriptions={},
+        conditions={},
         trials=tuple(_blind_trial(trial, context.distributions, neutral) for trial in context.trials),
         insights=None if context.insights is None else _blind_insights(context, context.insights, neutral),
     )

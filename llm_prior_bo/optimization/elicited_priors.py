@@ -11,24 +11,24 @@ Bayes factors of `p_n` against `p_m` (`EvidenceTrust`). A new answer starts afre
 The loss of the weighted strategy is at most `Π_m exp(γ_m L_m)` times the bound of the unweighted one, `L_m` the range
 of `log π_m`. A `BoundedLossDecay` keeps its promise for the whole product: the sum of `γ_m L_m` is at most
 `n_0 · ln c / n`, and a later answer has what the earlier ones leave of that. One that holds leaves nothing, one that
-the evidence has refuted leaves it all, for its range is gone. Counted in full, later answers were no better than
-answers to permuted results, and worse than none where the first one held (docs/measurements.md, asking again). With any
-other decay a later exponent is multiplied by `1 - trust` of each earlier answer.
+the evidence has refuted leaves it all, for its range is gone. Those with the same clock, such as a density that was
+given and the first answer, come neither before nor after each other: what is left is divided in proportion to what each
+would have alone. Counted in full, later answers were no better than answers to permuted results, and worse than none
+where the first one held (docs/measurements.md, asking again). With any other decay a later exponent is multiplied by
+`1 - trust` of each earlier answer.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from llm_prior_bo.decay import BoundedLossDecay, DecaySchedule, bind_decay, exponent_at
-from llm_prior_bo.elicitation.llm.secrets import printable, redact
 from llm_prior_bo.models.surrogate import Surrogate
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
-from llm_prior_bo.priors import MixturePrior, OptimumPrior, pool_priors
+from llm_prior_bo.priors import OptimumPrior, pool_priors
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +65,6 @@ def pool_densities(priors: Sequence[OptimumPrior]) -> OptimumPrior:
 def pooled_shares(n: int) -> tuple[float, ...]:
     """Share of each of `n` beliefs before the evidence: half for the latest, and so on; they sum to one."""
     return tuple(2.0 ** -min(n - 1, n - j) for j in range(n))
-
-
-def likeliest_region(prior: MixturePrior, x: Tensor) -> tuple[int, float]:
-    """The region in which a point most probably lies, and how probable that is if the optimum is there.
-
-    Args:
-        prior: Regions and a uniform component, `K + 1` in all.
-        x: An encoded point, `d`.
-
-    Returns:
-        Its number, in `0 .. K`; `K` is outside all regions.
-    """
-    probabilities = prior.responsibilities(x)
-    k = int(probabilities.argmax())
-    return k, float(probabilities[k])
-
-
-def region_label(prior: OptimumPrior, x: Tensor) -> str | None:
-    """What the answer calls the region in which a point most probably lies, escaped.
-
-    Args:
-        prior: Any density.
-        x: An encoded point, `d`.
-
-    Returns:
-        The label, the region's number where it has none; `None` outside all regions, and where there are none.
-    """
-    if not isinstance(prior, MixturePrior) or not prior.regions:
-        return None
-    k, _ = likeliest_region(prior, x)
-    return None if k == len(prior.regions) else printable(redact(prior.regions[k].label)) or f"region {k + 1}"
 
 
 def weigh_elicited_priors(
@@ -146,39 +115,50 @@ def exponents(
     widest = [max(belief.prior, one.prior, key=_log_range) for belief, one in zip(beliefs, evidence, strict=True)]
     own = [exponent_at(bind_decay(decay, prior), age) for prior, age in zip(widest, ages, strict=True)]
     if not isinstance(decay, BoundedLossDecay):
-        return [exponent * share for exponent, share in zip(own, _shares_left(evidence), strict=True)]
+        return [exponent * share for exponent, share in zip(own, _shares_left(evidence, ages), strict=True)]
     limit = decay.from_trial * math.log(decay.max_loss) / max(n, 1)
-    return _within(limit, own, evidence)
+    # Where nothing was weighed nothing makes room for a later one: all are treated as of one age.
+    return _within(limit, own, evidence, ages if any(one.trust is not None for one in evidence) else [0] * len(ages))
 
 
-def _within(limit: float, own: Sequence[float], evidence: Sequence[Evidence]) -> list[float]:
+def _within(limit: float, own: Sequence[float], evidence: Sequence[Evidence], ages: Sequence[int]) -> list[float]:
     """Exponents of which the sum of `γ_m L_m` is at most `limit`.
 
-    The earlier ones come first, as it is the evidence that makes room for later ones. Where nothing was weighed none
-    goes before another, and all are reduced by one factor.
+    The earlier ones come first, as it is the evidence that makes room for later ones. Those of one age share.
     """
     ranges = [one.prior.log_range for one in evidence]
-    if all(one.trust is None for one in evidence):
-        pull = sum(exponent * L for exponent, L in zip(own, ranges, strict=True) if exponent)
-        return [exponent * min(1.0, limit / pull) if pull else exponent for exponent in own]
-    found = []
-    for exponent, L in zip(own, ranges, strict=True):
-        found.append(min(exponent, limit / L) if L > 0.0 else exponent)
-        if found[-1] > 0.0:  # else the range may be infinite
-            limit = max(limit - found[-1] * L, 0.0)
+    own = [0.0 if math.isinf(L) else exponent for exponent, L in zip(own, ranges, strict=True)]
+    found: list[float] = []
+    for group in _of_one_age(ages):
+        pulls = [own[m] * ranges[m] if own[m] else 0.0 for m in group]  # the range may be infinite
+        total = sum(pulls)
+        given = [
+            min(own[m], limit * (pull / total) / ranges[m]) if pull else own[m]
+            for m, pull in zip(group, pulls, strict=True)
+        ]
+        found += given
+        limit = max(limit - sum(g * ranges[m] for m, g in zip(group, given, strict=True) if g), 0.0)
     return found
+
+
+def _of_one_age(ages: Sequence[int]) -> list[list[int]]:
+    """Positions of the beliefs, oldest first, those that were stated after the same trials together."""
+    return [list(group) for _, group in itertools.groupby(range(len(ages)), key=lambda m: ages[m])]
 
 
 def _log_range(prior: OptimumPrior) -> float:
     return prior.log_range
 
 
-def _shares_left(evidence: Sequence[Evidence]) -> list[float]:
+def _shares_left(evidence: Sequence[Evidence], ages: Sequence[int]) -> list[float]:
     """For every belief how much trust the evidence has taken from those before it; all of it where none was weighed."""
-    left = [1.0]
-    for one in evidence[:-1]:
-        left.append(left[-1] * (1.0 if one.trust is None else 1.0 - one.trust))
-    return left
+    shares: list[float] = []
+    left = 1.0
+    for group in _of_one_age(ages):
+        shares += [left] * len(group)
+        for trust in (evidence[m].trust for m in group):
+            left *= 1.0 if trust is None else 1.0 - trust
+    return shares
 
 
 def _before(belief: ElicitedPrior, surrogate: Surrogate, numbers: Sequence[int]) -> Surrogate | None:

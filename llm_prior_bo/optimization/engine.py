@@ -30,9 +30,9 @@ from llm_prior_bo.optimization.elicited_priors import (
     exponents,
     pool_densities,
     pool_elicited_priors,
-    region_label,
     weigh_elicited_priors,
 )
+from llm_prior_bo.optimization.regions import region_label, region_labels
 from llm_prior_bo.optimization.startup import StartupDesign
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
 from llm_prior_bo.space import SearchSpace
@@ -184,6 +184,7 @@ def answer_part(
         trust=evidence.trust,
         region_weights=evidence.region_weights,
         bayes_factors=evidence.bayes_factors,
+        region_labels=region_labels(evidence.prior),
     )
 
 

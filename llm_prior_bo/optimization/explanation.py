@@ -16,10 +16,11 @@ from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.errors import ConfigurationError, LLMPriorError
 from llm_prior_bo.models.surrogate import fit_surrogate
-from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, likeliest_region, region_label
+from llm_prior_bo.optimization.elicited_priors import ElicitedPrior
 from llm_prior_bo.optimization.engine import Engine
+from llm_prior_bo.optimization.regions import region_at
 from llm_prior_bo.optimization.startup import StartupDesign
-from llm_prior_bo.optimization.study_prior import stored_priors
+from llm_prior_bo.optimization.study_prior import given_in_use, stored_priors
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import load_elicitations
@@ -34,20 +35,13 @@ if TYPE_CHECKING:
 SAME = 1e-6
 """Largest relative difference between a stored value and one that is taken for the same, made again."""
 
-_SOURCES = {
-    "mode": "the most probable point of the prior",
-    "region": "the best point of one of the prior's other regions",
-    "draw": "a draw from the prior",
-    "uniform": "a uniform draw, to compare the prior with",
-}
-
 
 @dataclass(frozen=True)
 class RegionShare:
-    """The region of an answer that a suggestion lies in.
+    """The region of an answer, or of a given prior, that a suggestion lies in.
 
     Attributes:
-        asked_at: Number of the trial for which the answer was asked.
+        asked_at: Number of the trial for which the answer was asked, -1 for a prior that was given.
         label: What the answer calls the region, escaped; "" outside all regions.
         probability: Probability of this region, or of none, if the optimum were at the suggested point.
     """
@@ -55,6 +49,11 @@ class RegionShare:
     asked_at: int
     label: str
     probability: float
+
+    @property
+    def name(self) -> str:
+        """Whose region it is: "given prior", or the answer by the trial that it was asked for."""
+        return "given prior" if self.asked_at < 0 else f"answer of trial {self.asked_at}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def explain(study: Study, trial_number: int) -> Explanation:
     space, why = _space_of(study, trial, suggestion, known)
     if space is None:
         return Explanation(trial_number, suggestion, why_no_counterfactual=why)
-    regions = _regions(stored_priors(known, space), suggestion, space)
+    regions = _regions(stored_priors(known, space, given_in_use(study, at=trial_number)), suggestion, space)
     if suggestion.phase == "startup":
         return Explanation(
             trial_number, suggestion, regions, why_no_counterfactual="A start-up point maximises nothing."
@@ -172,10 +171,10 @@ def _regions(elicited: Sequence[ElicitedPrior], suggestion: Suggestion, space: S
     parts = {part.asked_at: part for part in suggestion.answers}
     shares = []
     for belief in elicited:
-        prior = _as_weighed(belief.prior, parts.get(belief.trial_number))
-        if isinstance(prior, MixturePrior) and prior.regions:
-            _, probability = likeliest_region(prior, x)
-            shares.append(RegionShare(belief.trial_number, region_label(prior, x) or "", probability))
+        found = region_at(_as_weighed(belief.prior, parts.get(belief.trial_number)), x)
+        if found is not None:
+            label, probability = found
+            shares.append(RegionShare(belief.trial_number, label or "", probability))
     return tuple(shares)
 
 
@@ -214,13 +213,12 @@ def _sentences(explanation: Explanation) -> Iterator[str]:
     suggestion = explanation.suggestion
     yield f"Trial {explanation.trial_number}: {params_text(suggestion.params)}."
     if suggestion.phase == "startup":
-        source = _SOURCES[suggestion.source] if suggestion.source else "a point of the start-up design"
-        yield f"Start-up: {source}."
+        yield f"{suggestion.origin}."
     else:
         yield from _score_sentences(suggestion)
     for share in explanation.regions:
         where = f'in region "{share.label}"' if share.label else "outside all regions"
-        yield f"By the answer of trial {share.asked_at} it lies {where} (probability {share.probability:.2f})."
+        yield f"By the {share.name} it lies {where} (probability {share.probability:.2f})."
     for part in suggestion.answers:
         yield _answer_sentence(part)
     yield suggestion.certificate
@@ -235,7 +233,7 @@ def _score_sentences(suggestion: Suggestion) -> Iterator[str]:
 
 
 def _answer_sentence(part: AnswerPart) -> str:
-    who = "Given density" if part.asked_at < 0 else f"Answer of trial {part.asked_at}"
+    who = part.name.capitalize()
     trust = "not weighed" if part.trust is None else f"trust {part.trust:.2f}"
     bound = f"at most {part.loss_bound:.3g} times the unweighted loss bound from here on"
     return f"{who}: {trust}, exponent {part.exponent:.3g}, adds {part.score:+.3f}; {bound}."

@@ -1,4 +1,4 @@
-"""Where the prior of a study comes from: a density given by the user, or answers that are stored in the study.
+"""Where the prior of a study comes from: a density given by the user, answers that are stored in the study, or both.
 
 Among workers the lowest-numbered trial that has not passed this point asks. For the first answer the others wait; when
 it is asked again they go on with what they have. Trial numbers are unique on every storage, so no further coordination
@@ -20,7 +20,7 @@ from llm_prior_bo.elicitation.settings import settings_of
 from llm_prior_bo.errors import ElicitationError
 from llm_prior_bo.optimization.answer_cache import AnswerCache
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pool_elicited_priors
-from llm_prior_bo.optimization.questioner import NO_PRIOR, LearnInsights, Questioner
+from llm_prior_bo.optimization.questioner import GIVEN_PRIOR_ALONE, NO_PRIOR, LearnInsights, Questioner
 from llm_prior_bo.optimization.refresh import RefreshPolicy
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.priors.build import build_prior
@@ -32,6 +32,7 @@ from llm_prior_bo.study.answer_records import (
     warn_of_elicitation,
 )
 from llm_prior_bo.study.election import Election
+from llm_prior_bo.study.given_record import save_given
 from llm_prior_bo.study.inferred_space import InferredSpace
 from llm_prior_bo.study.locks import ForkSafeLock
 from llm_prior_bo.study.progress import study_progress
@@ -90,9 +91,15 @@ class GivenPrior:
         """Nobody asks, so nobody has to know of the trial."""
 
     def prepare(
-        self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace | None,  # noqa: ARG002 - part of the protocol
+        *,
+        learn: LearnInsights | None = None,  # noqa: ARG002 - part of the protocol
     ) -> None:
-        """Nothing to prepare."""
+        """Keep the density in the study, for whoever reads the study alone."""
+        save_given(study, trial.number, self.prior)
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:  # noqa: ARG002 - part of the protocol
         """The given density, over some of its parameters if it is a mixture; no opinion where it is of no use."""
@@ -117,11 +124,13 @@ class ElicitedPriorSource:
         questioner: Asks.
         election: Decides which worker asks.
         refresh: When to ask again; `None`: never.
+        given: A density that was there before the study, beside the answers: a belief with a clock of its own.
     """
 
     questioner: Questioner
     election: Election
     refresh: RefreshPolicy | None = None
+    given: GivenPrior | None = None
     _asking: PerStudy[ForkSafeLock] = field(default_factory=lambda: PerStudy(ForkSafeLock), repr=False)
     """Threads of one process share this object, and ask for one study one after the other."""
 
@@ -133,6 +142,7 @@ class ElicitedPriorSource:
         refresh: RefreshPolicy | None = None,
         patience: float | None = None,
         space_is_complete: bool = False,
+        given: GivenPrior | None = None,
     ) -> ElicitedPriorSource:
         """A source that asks one elicitor, as its settings say.
 
@@ -142,14 +152,16 @@ class ElicitedPriorSource:
             patience: Seconds to wait for another worker's answer before going on without one; as long as the answers
                 may take, and at least `MIN_PATIENCE`, if left out.
             space_is_complete: Whether the user has given the search space, so that there are no other parameters.
+            given: A density to use beside the answers.
         """
         settings = settings_of(elicitor)
         if patience is None:
             patience = max(MIN_PATIENCE, longest_seconds_of(elicitor) * settings.n_answers)
         # Lenient: an answer is stored after its repair, and its density is needed over parts of the space as well.
         build = partial(build_prior, interval_coverage=settings.interval_coverage, lenient=True)
-        questioner = Questioner(elicitor, AnswerCache(settings.n_answers, build), space_is_complete)
-        return cls(questioner, Election(patience), refresh)
+        without = NO_PRIOR if given is None else GIVEN_PRIOR_ALONE
+        questioner = Questioner(elicitor, AnswerCache(settings.n_answers, build), space_is_complete, without)
+        return cls(questioner, Election(patience), refresh, given)
 
     def arrive(self, study: Study, trial: FrozenTrial) -> None:
         """Let other workers know, until there is an answer, that this trial's worker may be the one that asks."""
@@ -165,6 +177,8 @@ class ElicitedPriorSource:
         self, study: Study, trial: FrozenTrial, space: SearchSpace | None, *, learn: LearnInsights | None = None
     ) -> None:
         """Ask, or wait for the worker that does, unless that has been done before; ask again if it is due."""
+        if self.given is not None:
+            self.given.prepare(study, trial, space)
         if space is None:
             return
         if self.cache.is_settled(study):
@@ -179,12 +193,15 @@ class ElicitedPriorSource:
                     self.questioner.ask(study, trial, space)
 
     def current(self, study: Study, space: SearchSpace) -> OptimumPrior:
-        """The pooled density of the stored answers over `space`, uniform if there is none."""
+        """The pooled density of the stored answers over `space`, and of the given one; uniform if there is none."""
         return pool_elicited_priors(self.elicited_priors(study, space))
 
     def elicited_priors(self, study: Study, space: SearchSpace) -> tuple[ElicitedPrior, ...]:
-        """One density for each question that was answered; a uniform one if there is none."""
-        return self.cache.elicited_priors(study, space)
+        """The given density and one for each question that was answered; a uniform one if there is none at all."""
+        answered = self.cache.elicited_priors(study, space)
+        if self.given is None:
+            return answered
+        return (*self.given.elicited_priors(study, space), *(one for one in answered if one.trial_number >= 0))
 
     def _ask_again_if_due(
         self, study: Study, trial: FrozenTrial, space: SearchSpace, learn: LearnInsights | None
@@ -224,20 +241,28 @@ class ElicitedPriorSource:
                 if settings_of(self.questioner.elicitor).on_failure == "raise":
                     raise ElicitationError(f"Another worker asked: {printable(redact(failures[-1].reason))}")
                 self.cache.give_up(study)
-                warn_of_elicitation(f"Another worker asked: {failures[-1].reason} {NO_PRIOR}")
+                warn_of_elicitation(f"Another worker asked: {failures[-1].reason} {self.questioner.without}")
             return bool(failures)
 
         if self.election.wait(study, trial, is_settled) == "timed out":
             waited = self.election.longest_wait
             warn_of_elicitation(
                 f"Expected another worker's answer within {waited:g} s, got none; trial {trial.number} goes on "
-                "without a prior, later ones use the answer once it is there."
+                f"{'without a prior' if self.given is None else 'with the given prior'}, later ones use the answer "
+                "once it is there."
             )
 
 
 def elicitor_of(source: PriorSource) -> Elicitor | None:
-    """Who is asked; `None` if the density is given."""
+    """Who is asked; `None` if nobody is."""
     return source.questioner.elicitor if isinstance(source, ElicitedPriorSource) else None
+
+
+def given_of(source: PriorSource) -> GivenPrior | None:
+    """The density that was given; `None` if none was."""
+    if isinstance(source, ElicitedPriorSource):
+        return source.given
+    return source if isinstance(source, GivenPrior) else None
 
 
 def known_space(study: Study, given: SearchSpace | None) -> SearchSpace | None:

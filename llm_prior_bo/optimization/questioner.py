@@ -15,10 +15,10 @@ from llm_prior_bo.elicitation.elicitor import Elicitor, elicit_within, limit_of,
 from llm_prior_bo.elicitation.llm.secrets import cut_off, printable, redact
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.prompt.context import (
-    PARAMETER_DESCRIPTIONS,
-    STUDY_ATTRIBUTES,
+    READ_ATTRIBUTES,
     StudyContext,
     misnamed_attributes,
+    unknown_parameters,
 )
 from llm_prior_bo.elicitation.prompt.insights import RefreshReason, StudyInsights
 from llm_prior_bo.elicitation.prompt.render import render_prompt
@@ -49,6 +49,7 @@ LearnInsights = Callable[
 """What the surrogate has learned: from the reason to ask again, the priors so far and the answers behind each."""
 
 NO_PRIOR = "The study goes on as plain Bayesian optimisation, without a prior."
+GIVEN_PRIOR_ALONE = "The study goes on with the given prior alone."
 MAX_REASON_CHARACTERS = 3_000
 """What a warning says of a failure or of repairs is cut here; all repairs are in the study's record."""
 
@@ -63,11 +64,13 @@ class Questioner:
         elicitor: Who is asked.
         cache: What this process knows of the answers.
         space_is_complete: Whether the user has given the search space, so that there are no other parameters.
+        without: What becomes of a study without an answer, as a sentence.
     """
 
     elicitor: Elicitor
     cache: AnswerCache
     space_is_complete: bool = False
+    without: str = NO_PRIOR
 
     def ask(
         self,
@@ -94,7 +97,7 @@ class Questioner:
         """
         n_finished, answered = 0, []
         failure: ElicitationError | None = None
-        _warn_of_misnamed_attributes(study)
+        self._warn_of_attributes(study, space)
         settings = settings_of(self.elicitor)
         try:
             context = study_context(
@@ -135,6 +138,18 @@ class Questioner:
             _announce(answer, space)
         # Not where the answer is kept: where warnings are errors, this one must not be taken for a failure to answer.
         _warn_of_repairs(answered)
+
+    def _warn_of_attributes(self, study: Study, space: SearchSpace) -> None:
+        """Say once that what the user has written about the problem goes nowhere."""
+        attributes = study_user_attributes(study)
+        for name, meant in misnamed_attributes(attributes).items():
+            warn_once_of_elicitation(
+                study,
+                f"The study's user attribute {name!r} is not read; {meant!r} is: did you mean that? "
+                f"The attributes are {', '.join(READ_ATTRIBUTES)}.",
+            )
+        for problem in unknown_parameters(attributes, space.names, space_is_complete=self.space_is_complete):
+            warn_once_of_elicitation(study, problem)
 
     def _insights(
         self, study: Study, space: SearchSpace, reason: RefreshReason | None, learn: LearnInsights | None
@@ -180,23 +195,13 @@ class Questioner:
         if must_raise and not has_some:  # not given up: once the key is set, the next `optimize` asks again
             return ElicitationError(printable(redact(reason)), retryable=bool(getattr(error, "retryable", False)))
         self.cache.give_up(study)
-        warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else NO_PRIOR}")
+        warn_of_elicitation(f"{reason} {'The study goes on with the answers it has.' if has_some else self.without}")
         return None
 
 
 def question_tokens(context: StudyContext) -> int:
     """About how many tokens a question has."""
     return sum(estimated_tokens(message["content"]) for message in render_prompt(context))
-
-
-def _warn_of_misnamed_attributes(study: Study) -> None:
-    """Say once that what the user has written about the problem goes nowhere."""
-    for name, meant in misnamed_attributes(study_user_attributes(study)).items():
-        warn_once_of_elicitation(
-            study,
-            f"The study's user attribute {name!r} is not read; {meant!r} is: did you mean that? "
-            f"The attributes are {', '.join((*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, 'n_trials'))}.",
-        )
 
 
 def _announce(answer: Elicitation, space: SearchSpace) -> None:

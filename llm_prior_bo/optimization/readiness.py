@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_prior_bo.elicitation.elicitor import Elicitor, estimated_cost_of, longest_seconds_of, name_of, problems_of
-from llm_prior_bo.elicitation.prompt.context import misnamed_attributes
+from llm_prior_bo.elicitation.prompt.context import misnamed_attributes, unknown_parameters
 from llm_prior_bo.elicitation.settings import settings_of
 from llm_prior_bo.optimization.prior_source import PriorSource, elicitor_of, known_space
 from llm_prior_bo.optimization.questioner import question_tokens
@@ -65,8 +65,8 @@ def check_readiness(study: Study, source: PriorSource, given: SearchSpace | None
     elicitor = elicitor_of(source)
     if elicitor is None:
         return CheckResult()
-    attributes = _attribute_problems(study)
     space = known_space(study, given)
+    attributes = _attribute_problems(study, space, space_is_complete=given is not None)
     if load_elicitations(study):
         return CheckResult(attributes, has_answer=True)
     problems = (*problems_of(elicitor), *attributes, *_space_problems(space))
@@ -94,7 +94,7 @@ def _plan(study: Study, elicitor: Elicitor, space: SearchSpace | None, problems:
     )
 
 
-def _attribute_problems(study: Study) -> tuple[str, ...]:
+def _attribute_problems(study: Study, space: SearchSpace | None, *, space_is_complete: bool) -> tuple[str, ...]:
     names = study_user_attributes(study)
     misnamed = misnamed_attributes(names)
     found = [
@@ -106,6 +106,8 @@ def _attribute_problems(study: Study) -> tuple[str, ...]:
             "The study has no problem_description; say what is tuned, on what: "
             "study.set_user_attr('problem_description', '...')."
         )
+    if space is not None:
+        found += unknown_parameters(names, space.names, space_is_complete=space_is_complete)
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from llm_prior_bo.models.feasibility import (
     resample_by_success_probability,
     success_probability,
 )
-from llm_prior_bo.optimization.elicited_priors import region_label
+from llm_prior_bo.optimization.regions import region_label
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.storage import all_trials

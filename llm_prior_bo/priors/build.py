@@ -72,7 +72,8 @@ def build_prior(
     Raises:
         AnswerError: If a number is not finite or a weight negative, there is no region, a region's number is repeated
             or not defined, a choice is unknown, a row does not fit the kind of its parameter, or, unless `lenient`, a
-            parameter is not in `space` or a best value not in its range; with the nearest names.
+            parameter is not in `space`, a best value not in its range, the weights of all regions or of all choices
+            are zero, or a choice has blanks around it; with the nearest names.
         ConfigurationError: If `interval_coverage` or `min_uniform_weight` is out of range.
     """
     _check_settings(interval_coverage, min_uniform_weight)

@@ -328,6 +328,13 @@ class MixturePrior(Displayed, OptimumPrior):
             self._coarser[min_scale] = MixturePrior(self.space, regions, self.weights, self.uniform_weight)
         return self._coarser[min_scale].with_weights(self.weights, self.uniform_weight)
 
+    def named(self, name: str) -> MixturePrior:
+        """The same density, its regions' labels with a name before them: `name: label`."""
+        regions = [
+            region.labelled(f"{name}: {region.label or f'region {k + 1}'}") for k, region in enumerate(self.regions)
+        ]
+        return MixturePrior(self.space, regions, self.weights, self.uniform_weight)
+
     def restricted(self, space: SearchSpace) -> MixturePrior:
         """The density of some of the parameters, the others integrated out.
 
@@ -353,7 +360,9 @@ class MixturePrior(Displayed, OptimumPrior):
         return f"MixturePrior({list(self.regions)}, weights={weights}, uniform_weight={self.uniform_weight:.4f})"
 
 
-def pool_priors(priors: Sequence[OptimumPrior], *, weights: Sequence[float] | None = None) -> MixturePrior:
+def pool_priors(
+    priors: Sequence[OptimumPrior], *, weights: Sequence[float] | None = None, names: Sequence[str] | None = None
+) -> MixturePrior:
     """Linear opinion pool: the weighted mean of several densities.
 
     A linear pool keeps every mode that one of the priors has; a product would sharpen instead, and answers of language
@@ -362,12 +371,14 @@ def pool_priors(priors: Sequence[OptimumPrior], *, weights: Sequence[float] | No
     Args:
         priors: `MixturePrior`s and `UniformPrior`s over the same space; at least one.
         weights: Weight of every prior, relative; equal if `None`.
+        names: What each of them is called, e.g. "model", "by hand", "last year": goes before the labels of its regions,
+            so that whoever sees a region, or the trust in it, knows whose it is. `None`: the labels stay.
 
     Returns:
         A mixture with the regions of all the priors, in order.
 
     Raises:
-        PriorError: If there is no prior, one is of another class or space, or the weights do not fit.
+        PriorError: If there is no prior, one is of another class or space, or the weights or names do not fit.
     """
     if not priors:
         raise PriorError("Expected at least one prior to pool, got none; use UniformPrior for no opinion.")
@@ -378,6 +389,10 @@ def pool_priors(priors: Sequence[OptimumPrior], *, weights: Sequence[float] | No
     if total == 0.0:
         raise PriorError("Expected a positive weight for at least one prior, got only zeros.")
     mixtures = [_as_mixture(prior) for prior in priors]
+    if names is not None:
+        if isinstance(names, str) or len(names) != len(priors):
+            raise PriorError(f"Expected {len(priors)} names, one a prior, got {names!r}.")
+        mixtures = [mixture.named(name) for mixture, name in zip(mixtures, names, strict=True)]
     space = mixtures[0].space
     if any(mixture.space != space for mixture in mixtures):
         raise PriorError("Expected priors over one space, got several; build them all over the same SearchSpace.")

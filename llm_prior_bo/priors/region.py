@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping
 
@@ -205,6 +206,12 @@ class RegionPrior:
         """The region at a coarser resolution: no scale below `min_scale`, a fraction of the range."""
         marginals = {name: marginal.widened(min_scale) for name, marginal in self.marginals.items()}
         return RegionPrior(self.space, marginals, correlations=self.correlations, label=self.label)
+
+    def labelled(self, label: str) -> RegionPrior:
+        """The same region under another label; nothing is computed anew."""
+        other = copy.copy(self)
+        other.label = label
+        return other
 
     def __repr__(self) -> str:
         return f"RegionPrior({self.label!r}, {list(self.marginals)}, correlations={dict(self.correlations)})"

@@ -69,7 +69,7 @@ def save_elicitation(study: optuna.Study, elicitation: Elicitation) -> bool:
     Returns:
         Whether it was written; if not, a warning has said why.
     """
-    return _write(study, "elicitation", elicitation.trial_number, elicitation.to_json())
+    return write_record(study, "elicitation", elicitation.trial_number, elicitation.to_json())
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def save_failure(
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     text = printable(redact(reason))[:_MAX_REASON_CHARACTERS]
     record = FailureRecord(trial_number, text, created_at, usage or Usage(), n_finished)
-    return _write(study, "failure", trial_number, json.dumps(asdict(record), sort_keys=True))
+    return write_record(study, "failure", trial_number, json.dumps(asdict(record), sort_keys=True))
 
 
 def load_failures(study: optuna.Study) -> tuple[FailureRecord, ...]:
@@ -180,7 +180,18 @@ def _elicitation(study: optuna.Study, text: str, space: SearchSpace | None) -> E
     return replace(elicitation, answer=answer, repairs=(*elicitation.repairs, *new))
 
 
-def _write(study: optuna.Study, kind: str, trial_number: int, text: str) -> bool:
+def write_record(study: optuna.Study, kind: str, trial_number: int, text: str) -> bool:
+    """Keep a text in the study under the hash of it.
+
+    Args:
+        study: The study.
+        kind: What it is a record of.
+        trial_number: Number of the trial for which it is kept.
+        text: The record, ASCII.
+
+    Returns:
+        Whether it was written; if not, a warning has said why.
+    """
     chunks = [text[i : i + MAX_VALUE_CHARACTERS] for i in range(0, len(text), MAX_VALUE_CHARACTERS)]
     key = f"{_PREFIX}:{kind}:{FORMAT_VERSION}:{trial_number}:{_digest(text)}"
     try:
@@ -205,6 +216,11 @@ def _attributes(study: optuna.Study) -> Mapping[str, Any]:
             "in it are not used now."
         )
         return {}
+
+
+def record_texts(study: optuna.Study, kind: str) -> list[str]:
+    """The texts of all complete records of one kind that are kept in the study."""
+    return list(_texts(study, _attributes(study), kind))
 
 
 def _texts(study: optuna.Study, attributes: Mapping[str, Any], kind: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.elicitation.masking import names_in
 from llm_prior_bo.elicitation.prompt.context import (
+    CONDITIONS,
     DEFAULT_MAX_PROMPT_TOKENS,
     MAX_PARAMETER_DESCRIPTION_CHARACTERS,
     PARAMETER_DESCRIPTIONS,
@@ -76,7 +77,8 @@ def study_context(
         best_trials=tuple(trial.number for trial in best),
         trial_number=len(trials) if trial_number is None else trial_number,
         insights=insights,
-        parameter_descriptions=_parameter_descriptions(study, space),
+        parameter_descriptions=_parameter_texts(study, space, PARAMETER_DESCRIPTIONS),
+        conditions=_parameter_texts(study, space, CONDITIONS),
         max_prompt_tokens=max_prompt_tokens,
     )
 
@@ -92,9 +94,9 @@ def _budget(study: Study) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _parameter_descriptions(study: Study, space: SearchSpace) -> dict[str, str]:
-    """What the user says about parameters of the space; whatever is not a dict is no description."""
-    given = study_user_attributes(study).get(PARAMETER_DESCRIPTIONS)
+def _parameter_texts(study: Study, space: SearchSpace, attribute: str) -> dict[str, str]:
+    """What the user says about parameters of the space; whatever is not a dict says nothing."""
+    given = study_user_attributes(study).get(attribute)
     if not isinstance(given, Mapping):
         return {}
     limit, keep = MAX_PARAMETER_DESCRIPTION_CHARACTERS, names_in(space.distributions)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.elicitation.answer.remarks import remarks
-from llm_prior_bo.elicitation.llm.secrets import printable
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.elicitation.record import Elicitation
 from llm_prior_bo.study.answer_records import FailureRecord, Records, load_elicitations, load_records
-from llm_prior_bo.study.trial_records import AnswerPart, Suggestion, read_suggestion
+from llm_prior_bo.study.trial_records import Suggestion, read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -75,16 +74,6 @@ class StudyStatistics(Displayed):
             f"The latest, trial {latest}: {modelled[latest].certificate}"
         )
 
-    def region_labels(self, asked_at: int) -> tuple[str, ...]:
-        """What an answer calls its regions, as it was written; several answers to one question one after the other.
-
-        Args:
-            asked_at: Number of the trial for which it was asked, -1 for a density that was given, whose labels are not
-                stored.
-        """
-        answers = [elicitation.answer for elicitation in self.elicitations if elicitation.trial_number == asked_at]
-        return tuple(region.label for answer in answers for region in answer.regions)
-
     def _display(self) -> TextTable:
         latest = sorted(self.suggestions.items())[-MAX_SHOWN_TRIALS:]
         rows = [
@@ -109,8 +98,7 @@ class StudyStatistics(Displayed):
             `None` outside all), `n`, `exponent`, `loss_bound` (the `C_n` of the exponent), `log_acquisition`
             (without the prior), `prior_score` (what the prior added), `log_prior`, `success_probability` (`None` before
             any trial has failed), `feasibility_score` (what that added), `trust` (in the answer that is trusted most;
-            `None` where no gate spoke) and `answers`, the same for each answer: see `AnswerPart`, and `region_labels`,
-            escaped, in the order of `region_weights`; there are none of a density that was given.
+            `None` where no gate spoke) and `answers`, the same for each answer with its `name`: see `AnswerPart`.
         """
         told = (
             "phase",
@@ -129,12 +117,9 @@ class StudyStatistics(Displayed):
         return [
             {"trial": number}
             | {name: getattr(suggestion, name) for name in told}
-            | {"answers": [self._answer_row(part) for part in suggestion.answers]}
+            | {"answers": [{"name": part.name} | asdict(part) for part in suggestion.answers]}
             for number, suggestion in sorted(self.suggestions.items())
         ]
-
-    def _answer_row(self, part: AnswerPart) -> dict[str, Any]:
-        return asdict(part) | {"region_labels": tuple(map(printable, self.region_labels(part.asked_at)))}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values."""

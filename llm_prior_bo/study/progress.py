@@ -28,7 +28,8 @@ class StudyProgress:
         n_finished: Trials of the study that have a value.
         n_at_last_question: The same when the last question was asked, answered or not.
         n_questions: Questions asked so far, answered or not; further answers to one question count once.
-        trusts: Trust in the answers at every suggestion since the last question, oldest first.
+        trusts: Trust in the answers, not in a density that was given, at every suggestion since the last question, the
+            oldest first.
         n_since_improvement: Trials with a value since the best one, or since the front of trade-offs last moved.
         space_changed: Whether there are parameters, ranges or choices that no answer was asked about.
     """
@@ -74,8 +75,9 @@ def study_progress(
 
 def _trusts(trials: Iterable[FrozenTrial]) -> tuple[float, ...]:
     suggestions = (read_suggestion(trial) for trial in trials)
-    found = [suggestion.trust for suggestion in suggestions if suggestion is not None]
-    return tuple(trust for trust in found if trust is not None)
+    answers = [[part for part in one.answers if part.asked_at >= 0] for one in suggestions if one is not None]
+    found = [[part.trust for part in parts if part.trust is not None] for parts in answers]
+    return tuple(max(trusts) for trusts in found if trusts)
 
 
 def _n_since_improvement(finished: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> int:

@@ -33,6 +33,13 @@ Source = Literal["mode", "region", "draw", "uniform"]
 """Where a start-up point comes from: the prior's mode, the best point of another region, a draw from the prior, or a
 uniform draw."""
 
+_ORIGINS: dict[Source, str] = {
+    "mode": "the most probable point of the prior",
+    "region": "the best point of one of the prior's other regions",
+    "draw": "a draw from the prior",
+    "uniform": "a uniform draw, to compare the prior with",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerPart:
@@ -57,6 +64,15 @@ class AnswerPart:
     """The same for each of its regions, `K`; they sum to `trust`."""
     bayes_factors: tuple[float, ...] = ()
     """Bayes factor of each region against uniform since it was asked, `K`."""
+    region_labels: tuple[str, ...] = ()
+    """Label of each region, `K`, escaped and cut; empty where nobody weighed it, or in records of earlier versions."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: "given prior", "no prior" where nobody has said anything, or by the trial asked for."""
+        if self.asked_at >= 0:
+            return f"answer of trial {self.asked_at}"
+        return "given prior" if self.loss_bound > 1.0 or self.bayes_factors or self.log_prior else "no prior"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,13 @@ class Suggestion:
     """The part of each answer, oldest first; empty in the start-up phase."""
     seed: int | None = None
     """Seed of the model's draws and of the search for the maximum; `None` in the start-up phase."""
+
+    @property
+    def origin(self) -> str:
+        """Where the point comes from, in words."""
+        if self.phase == "model":
+            return "Best score"
+        return f"Start-up: {_ORIGINS[self.source] if self.source else 'a point of the design'}"
 
     @property
     def trust(self) -> float | None:

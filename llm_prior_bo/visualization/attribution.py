@@ -60,13 +60,15 @@ def plot_attribution(study: Study) -> go.Figure:
     Raises:
         ImportError: If plotly is not installed.
     """
-    parts = score_parts(study_statistics(study))
+    statistics = study_statistics(study)
+    parts = score_parts(statistics)
+    names = {one.asked_at: answer_name(one) for told in statistics.suggestions.values() for one in told.answers}
     figure = subplots(2, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.4, 0.6])
     numbers = [part.trial for part in parts]
     figure.add_trace(_data_trace(numbers, [part.data for part in parts]), row=1, col=1)
     for j, asked_at in enumerate(sorted({asked_at for part in parts for asked_at in part.answers})):
         added = [part.answers.get(asked_at) for part in parts]
-        figure.add_trace(_bars(numbers, added, f"answer, {answer_name(asked_at)}", colour(j + 1)), row=2, col=1)
+        figure.add_trace(_bars(numbers, added, f"answer, {names[asked_at]}", colour(j + 1)), row=2, col=1)
     if any(part.feasibility is not None for part in parts):
         bars = _bars(numbers, [part.feasibility for part in parts], "feasibility", UNIFORM_COLOUR)
         figure.add_trace(bars, row=2, col=1)

@@ -15,6 +15,8 @@ from llm_prior_bo.space import Column
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from llm_prior_bo.study.trial_records import AnswerPart
+
 COLOURS = ("#3b7dd8", "#e07b39", "#2a9d6f", "#b5539c", "#c9a227", "#5fb3ce", "#d1495b", "#7a6ff0")
 """Of regions and curves, in order; told apart on white and on black, and by most colour-blind people."""
 
@@ -90,10 +92,9 @@ def position(column: Column, value: Any) -> Any:
     return column.encode(value) if column.kind == "categorical" else value
 
 
-def answer_name(asked_at: int) -> str:
+def answer_name(part: AnswerPart) -> str:
     """What an answer is called in legends: by the trial for which it was asked."""
-    # A sampler without an answer multiplies a uniform density, which has no trial either.
-    return "given or no prior" if asked_at < 0 else f"trial {asked_at}"
+    return part.name if part.asked_at < 0 else f"trial {part.asked_at}"
 
 
 def colour(i: int) -> str:

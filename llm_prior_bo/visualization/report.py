@@ -151,18 +151,11 @@ def _trial_row(trial: FrozenTrial, suggestion: Suggestion | None, *, is_best: bo
 
     if suggestion is None:
         return TrialRow(trial.number, value_text(trial), is_best, "elsewhere", *["–"] * 5)
-    origin = {
-        "mode": "start-up: the prior's mode",
-        "region": "start-up: another region's best",
-        "draw": "start-up: drawn from the prior",
-        "uniform": "start-up: uniform",
-        None: "start-up" if suggestion.phase == "startup" else "best score",
-    }[suggestion.source]
     return TrialRow(
         number=trial.number,
         value=value_text(trial),
         is_best=is_best,
-        origin=origin,
+        origin=suggestion.origin,
         data=signed(suggestion.log_acquisition),
         prior=signed(suggestion.prior_score),
         feasibility=signed(suggestion.feasibility_score),

@@ -10,20 +10,21 @@ from optuna.trial import FrozenTrial, TrialState
 
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.optimization.elicited_priors import ElicitedPrior, pooled_shares
-from llm_prior_bo.optimization.study_prior import stored_priors
-from llm_prior_bo.priors import MixturePrior, OptimumPrior, RegionPrior, UniformPrior, pool_priors
+from llm_prior_bo.optimization.study_prior import given_in_use, space_of_parts, stored_priors
+from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior, pool_priors
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import load_elicitations
-from llm_prior_bo.study.stored_space import space_of_study, stored_space
+from llm_prior_bo.study.stored_space import stored_space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def stated_prior(study_or_prior: Study | OptimumPrior) -> MixturePrior:
-    """The density that is drawn: the pooled one of a study's answers, half for the latest, or the one that is given.
+    """The density that is drawn: the pooled one of a study's answers, half for the latest, or the one that is passed.
 
-    Of a study, evidence is not in it: it is what was answered, over the parameters that its trials have asked for.
+    A density that was given to the sampler counts as the oldest answer. Of a study, evidence is not in it: it is what
+    was stated, over the parameters that its trials have asked for.
 
     Raises:
         ConfigurationError: If the study has no stored answers, or the density is not made of regions.
@@ -37,20 +38,20 @@ def stated_prior(study_or_prior: Study | OptimumPrior) -> MixturePrior:
 
 
 def _elicited_priors(study: Study) -> tuple[ElicitedPrior, ...]:
-    """One density for each question that was answered, oldest first."""
-    answers = load_elicitations(study)
-    if not answers:
+    """The given density and one for each question that was answered, oldest first."""
+    answers, given = load_elicitations(study), given_in_use(study)
+    if not answers and given is None:
         raise ConfigurationError(
-            "Expected a study with stored answers, got one with none; a density that was given to the sampler is not "
-            "kept in the study: pass the density itself."
+            "Expected a study with stored answers, got one with none; a density that was given to the sampler is "
+            "kept in the study only if it is a MixturePrior: pass the density itself."
         )
-    return stored_priors(answers, space_of_study(study, answers))
+    return stored_priors(answers, space_of_parts(study, answers, given), given)
 
 
 def has_stated_prior(study: Study) -> bool:
-    """Whether there is an answer, and a space to draw its density over."""
+    """Whether there is an answer or a given density, and a space to draw it over."""
     answers = load_elicitations(study)
-    return bool(answers) and bool(stored_space(study, answers))
+    return given_in_use(study) is not None or (bool(answers) and bool(stored_space(study, answers)))
 
 
 def incumbents(study: Study) -> list[FrozenTrial]:
@@ -94,20 +95,15 @@ def check_names(space: SearchSpace, names: Sequence[str]) -> None:
 
 
 def _with_origin(belief: ElicitedPrior, *, several: bool) -> MixturePrior:
-    """The density with labels that say which question they answer, where there were several."""
+    """The density with labels that say where they come from, where that is not one place."""
     mixture = _as_mixture(belief.prior)
     if not several:
         return mixture
-    regions = [
-        RegionPrior(
-            region.space,
-            region.marginals,
-            correlations=region.correlations,
-            label=f"trial {belief.trial_number}: {region.label or 'region'}",
-        )
-        for region in mixture.regions
-    ]
-    return MixturePrior(mixture.space, regions, mixture.weights, mixture.uniform_weight)
+    return mixture.named(_origin_of(belief))
+
+
+def _origin_of(belief: ElicitedPrior) -> str:
+    return "given prior" if belief.trial_number < 0 else f"trial {belief.trial_number}"
 
 
 def _as_mixture(prior: OptimumPrior) -> MixturePrior:

@@ -24,6 +24,7 @@ class AnswerTrace:
 
     Args:
         asked_at: Number of the trial for which it was asked, -1 for a density that was given.
+        name: What it is called.
         labels: Labels of its regions, `K`; fewer where they are not stored.
         trials: Numbers of the trials, `n`.
         exponents: Its exponent at each, `n`.
@@ -32,6 +33,7 @@ class AnswerTrace:
     """
 
     asked_at: int
+    name: str
     labels: tuple[str, ...]
     trials: tuple[int, ...]
     exponents: tuple[float, ...]
@@ -51,10 +53,13 @@ def answer_traces(statistics: StudyStatistics) -> tuple[AnswerTrace, ...]:
     traces = []
     for asked_at in sorted({part.asked_at for _, part in parts}):
         own = [(number, part) for number, part in parts if part.asked_at == asked_at]
+        answers = [one.answer for one in statistics.elicitations if one.trial_number == asked_at]
         traces.append(
             AnswerTrace(
                 asked_at=asked_at,
-                labels=statistics.region_labels(asked_at),
+                name=answer_name(own[-1][1]),
+                # The regions of several answers to one question stand one after the other in their pool.
+                labels=own[-1][1].region_labels or tuple(region.label for one in answers for region in one.regions),
                 trials=tuple(number for number, _ in own),
                 exponents=tuple(part.exponent for _, part in own),
                 trusts=tuple(part.trust for _, part in own),
@@ -98,7 +103,7 @@ def plot_trust(study: Study) -> go.Figure:
             figure.add_trace(trace, row=1, col=1)
             index += 1
     for j, answer in enumerate(traces):
-        name = f"exponent, {answer_name(answer.asked_at)}"
+        name = f"exponent, {answer.name}"
         figure.add_trace(_line(answer.trials, answer.exponents, name, colour(-1 - j)), row=2, col=1)
     bounds = loss_bounds(statistics)
     bound = _line(list(bounds), list(bounds.values()), "loss bound", BOUND_COLOUR)
@@ -122,7 +127,7 @@ def _weight_traces(answer: AnswerTrace, first: int, dash: str) -> list[Any]:
         _line(
             answer.trials,
             [row[k] if k < len(row) else None for row in answer.region_weights],
-            f"{answer_name(answer.asked_at)}: {as_text(answer.label(k), limit=MAX_REGION_CHARACTERS)}",
+            f"{answer.name}: {as_text(answer.label(k), limit=MAX_REGION_CHARACTERS)}",
             colour(first + k),
             dash,
         )

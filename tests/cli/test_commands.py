@@ -47,7 +47,8 @@ class TestAsk:
     ) -> None:
         said = tmp_path / "context.yaml"
         said.write_text(
-            "model_type: a network\nparameter_descriptions: {learning_rate: of the weights}\nn_trials: 40\n"
+            "model_type: a network\nparameter_descriptions: {learning_rate: of the weights}\n"
+            "conditions: {learning_rate: only if it is trained}\nn_trials: 40\n"
         )
         result = run("ask", *asked, "--description", "Fine-tuning", "--context", "context.yaml", "--out", "out.yaml")
         assert result.exit_code == 0, result.output
@@ -55,7 +56,9 @@ class TestAsk:
         assert "adam 0.7" in result.stdout
         assert load_answer("out.yaml").numeric == ANSWER.numeric
         prompt = json.dumps(server.requests[0])
-        assert all(text in prompt for text in ("Fine-tuning", "a network", "of the weights", "40"))
+        assert all(
+            text in prompt for text in ("Fine-tuning", "a network", "of the weights", "only if it is trained", "40")
+        )
 
     def test_json(self, run: Run, asked: tuple[str, ...]) -> None:
         told = json.loads(run("ask", *asked, "--json").stdout)
@@ -102,6 +105,7 @@ class TestAsk:
             ('{"description": "x"}', "Did you mean 'problem_description'?"),
             ("[1]", "Expected a mapping"),
             ('{"parameter_descriptions": 3}', "as a mapping from names"),
+            ('{"conditions": {"learning_rat": "only if"}}', "did you mean 'learning_rate'?"),
             ("{", "Expected JSON or YAML"),
         ],
     )

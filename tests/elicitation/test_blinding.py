@@ -51,6 +51,7 @@ def full(context: StudyContext) -> StudyContext:
         **FULL,  # type: ignore[arg-type]
         metric_names=("secret metric",),
         parameter_descriptions={"dropout": "secret meaning"},
+        conditions={"dropout": "only if secret meaning"},
         n_finished=1,
         n_trials=50,
         trials=(

@@ -58,8 +58,10 @@ def test_names_and_choices_that_look_like_keys_are_asked_about_and_answered(tmp_
     study = optuna.create_study(sampler=LLMPriorSampler(elicitor=recorder, search_space=space(), seed=0))
     study.set_user_attr("problem_description", f"{NAMES[3]} and {CHOICES[0]} matter most.")
     study.set_user_attr("parameter_descriptions", {NAMES[0]: f"as {CHOICES[2]}"})
+    study.set_user_attr("conditions", {NAMES[1]: f"only if {NAMES[0]} > 0"})
     study.optimize(lambda t: sum(t.suggest_float(name, 0, 1) for name in NAMES), n_trials=1)
     assert f"> {NAMES[3]} and {CHOICES[0]} matter most.\n" in client.sent[0][1]["content"]
+    assert f'condition: "only if {NAMES[0]} > 0"' in client.sent[0][1]["content"]
     assert f'meaning: "as {CHOICES[2]}"' in client.sent[0][1]["content"]
     assert "[redacted]" not in client.sent[0][1]["content"]
     assert all(name in client.sent[0][1]["content"] for name in (*NAMES, *CHOICES))
@@ -68,6 +70,7 @@ def test_names_and_choices_that_look_like_keys_are_asked_about_and_answered(tmp_
         distributions=space(),
         problem_description=f"{NAMES[3]} and {CHOICES[0]} matter most.",
         parameter_descriptions={NAMES[0]: f"as {CHOICES[2]}"},
+        conditions={NAMES[1]: f"only if {NAMES[0]} > 0"},
     )
     replayed = ReplayElicitor(path, strict=True).elicit(context)
     for elicitation in (kept, replayed):

@@ -18,7 +18,6 @@ from llm_prior_bo import (
     MixturePrior,
     PowerDecay,
     PriorAnswer,
-    Region,
     SearchSpace,
     UniformPrior,
     build_prior,
@@ -28,10 +27,8 @@ from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.optimization.elicited_priors import (
     ElicitedPrior,
     exponents,
-    likeliest_region,
     pool_elicited_priors,
     pooled_shares,
-    region_label,
     weigh_elicited_priors,
 )
 from llm_prior_bo.optimization.trust import Evidence, TrustGate
@@ -72,33 +69,6 @@ def test_shares_are_those_of_pooling_one_after_the_other() -> None:
     assert isinstance(pooled, MixturePrior)
     torch.testing.assert_close(stepwise.weights, pooled.weights)
     assert stepwise.uniform_weight == pytest.approx(pooled.uniform_weight)
-
-
-class TestRegionOfAPoint:
-    """A belief about x with 80 % in [0.2, 0.4], of which y = 1/2 says nothing."""
-
-    @pytest.mark.parametrize(("x", "label"), [(0.3, "low rate"), (0.05, "low rate"), (0.95, None)])
-    def test_the_one_with_the_largest_share_of_the_density(self, x: float, label: str | None) -> None:
-        prior, point = labelled("low rate"), Tensor([x, 0.5]).double()
-        share = float(prior.weights[0]) * math.exp(float(prior.regions[0].log_prob(point)))
-        assert (share > prior.uniform_weight) == (label is not None)
-        assert region_label(prior, point) == label
-        k, probability = likeliest_region(prior, point)
-        assert k == (label is None)
-        assert probability == pytest.approx(max(share, prior.uniform_weight) / (share + prior.uniform_weight))
-
-    @pytest.mark.parametrize(("label", "shown"), [("", "region 1"), ("a\x1b[31m", "a\\u001b[31m")])
-    def test_a_label_is_escaped_and_never_empty(self, label: str, shown: str) -> None:
-        assert region_label(labelled(label), Tensor([0.3, 0.5]).double()) == shown
-
-    def test_a_density_without_regions(self) -> None:
-        assert region_label(UniformPrior(SPACE), Tensor([0.3, 0.5]).double()) is None
-        assert region_label(MixturePrior(SPACE, (), (), 1.0), Tensor([0.3, 0.5]).double()) is None
-
-
-def labelled(label: str) -> MixturePrior:
-    answer = PriorAnswer.by_hand(numeric={"x": (0.3, 0.2, 0.4)})
-    return build_prior(answer.model_copy(update={"regions": [Region(region=1, label=label, weight=1.0)]}), SPACE)
 
 
 def weigh(*beliefs: ElicitedPrior, gate: TrustGate | None = GATE, seed: int = 0) -> list[Evidence]:
@@ -155,20 +125,22 @@ DECAYS = [
     asked_at=st.lists(st.integers(0, 60), min_size=1, max_size=4).map(sorted),
     n=st.integers(0, 80),
     decay=st.sampled_from(DECAYS),
-    trusts=st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4),
+    trusts=st.lists(st.floats(0.0, 1.0), min_size=5, max_size=5),
     weighed=st.booleans(),
+    given_beside=st.booleans(),
 )
 def test_the_loss_bound_holds_for_the_sum_of_the_terms(
-    asked_at: list[int], n: int, decay: BoundedLossDecay, trusts: list[float], weighed: bool
+    asked_at: list[int], n: int, decay: BoundedLossDecay, trusts: list[float], weighed: bool, given_beside: bool
 ) -> None:
-    """`Σ_m γ_m L_m <= n_0 ln c / n`, recomputed, whatever the evidence has left of the answers."""
+    """`Σ_m γ_m L_m <= n_0 ln c / n`, recomputed, whatever the evidence has left of a given prior and the answers."""
+    asked_at = [-1, *asked_at] if given_beside else asked_at
     beliefs = [ElicitedPrior(prior_at(0.2 + 0.1 * i), trial_number=at) for i, at in enumerate(asked_at)]
     left = [
         Evidence(prior=one.prior.with_weights([t], 1.05 - t), trust=t if weighed else None)
         for one, t in zip(beliefs, trusts, strict=False)
         if isinstance(one.prior, MixturePrior)
     ]
-    found = exponents(decay, beliefs, left, ages=[max(n - at, 0) for at in asked_at], n=n)
+    found = exponents(decay, beliefs, left, ages=[max(n - max(at, 0), 0) for at in asked_at], n=n)
     total = sum(gamma * one.prior.log_range for gamma, one in zip(found, left, strict=True))
     assert total <= decay.from_trial * math.log(decay.max_loss) / max(n, 1) + 1e-9
     assert all(0.0 <= gamma <= 1.0 for gamma in found)
@@ -203,6 +175,35 @@ def test_every_answer_has_its_own_clock() -> None:
     beliefs = [ElicitedPrior(prior_at(x), trial_number=at) for x, at in ((0.3, 0), (0.6, 10))]
     evidence = [Evidence(prior=belief.prior) for belief in beliefs]
     assert exponents(PowerDecay(10.0), beliefs, evidence, ages=[12, 2], n=12) == pytest.approx([10.0 / 12, 5.0])
+
+
+def test_those_of_one_age_share_the_bound_as_it_would_be_without_each_other() -> None:
+    """A given prior and the first answer: twice the range, twice the pull alone, and neither goes first."""
+    beliefs = [ElicitedPrior(prior_at(0.3)), ElicitedPrior(prior_at(0.6), trial_number=0)]
+    beliefs.append(ElicitedPrior(prior_at(0.9), trial_number=30))
+    decay = BoundedLossDecay(max_loss=math.e, from_trial=20, log_range=3.0)
+    evidence = [
+        Evidence(prior=one.prior.with_weights([t], 1.0 - t), trust=t)
+        for one, t in zip(beliefs, (0.9, 0.6, 0.9), strict=True)
+        if isinstance(one.prior, MixturePrior)
+    ]
+    ranges = [one.prior.log_range for one in evidence]
+    found = exponents(decay, beliefs, evidence, ages=[40, 40, 10], n=40)
+    pulls = [exponent * L for exponent, L in zip(found, ranges, strict=True)]
+    assert sum(pulls) == pytest.approx(20.0 / 40)
+    assert pulls[0] / pulls[1] == pytest.approx(ranges[0] / ranges[1])  # of one own exponent
+    assert pulls[2] == 0.0
+    # One that the evidence has refuted leaves its share to the other.
+    alone = [Evidence(prior=beliefs[0].prior.with_weights([1e-9], 1.0), trust=1e-9), evidence[1]]  # type: ignore[attr-defined]
+    left = exponents(decay, beliefs[:2], alone, ages=[40, 40], n=40)
+    assert left[1] == pytest.approx(exponents(decay, beliefs[1:2], evidence[1:2], ages=[40], n=40)[0], rel=1e-6)
+
+
+def test_with_another_decay_those_of_one_age_leave_each_other_alone() -> None:
+    beliefs = [ElicitedPrior(prior_at(x), trial_number=at) for x, at in ((0.3, -1), (0.6, 0), (0.9, 10))]
+    evidence = [Evidence(prior=belief.prior, trust=0.5) for belief in beliefs]
+    found = exponents(PowerDecay(10.0), beliefs, evidence, ages=[20, 20, 10], n=20)
+    assert found == pytest.approx([0.5, 0.5, 0.25])
 
 
 @pytest.mark.parametrize("trust", [0.0, 0.3, 1.0])

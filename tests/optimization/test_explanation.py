@@ -85,13 +85,14 @@ def test_without_an_opinion_the_counterfactual_is_what_was_suggested() -> None:
     assert told.suggestion.certificate.startswith("Harmless by certificate")
 
 
-def test_a_given_density_has_no_labels() -> None:
+def test_a_given_density_is_told_by_its_name() -> None:
     prior = build_prior(PriorAnswer.by_hand(numeric={"x": (0.2, 0.1, 0.3)}), SPACE)
     study = optuna.create_study(sampler=LLMPriorSampler(prior=prior, n_startup_trials=2, seed=0))
     study.optimize(objective, 3)
     told = explain(study, 2)
-    assert told.regions == ()
-    assert "Given density: trust" in str(told)
+    assert [(share.name, share.asked_at) for share in told.regions] == [("given prior", -1)]
+    assert "By the given prior it lies" in str(told)
+    assert "Given prior: trust" in str(told)
 
 
 def test_other_settings_are_said_plainly() -> None:

@@ -6,6 +6,7 @@ import optuna
 import pytest
 import torch
 from optuna.distributions import FloatDistribution
+from torch import Tensor
 
 from llm_prior_bo import (
     FixedElicitor,
@@ -18,6 +19,7 @@ from llm_prior_bo import (
     prior_of,
 )
 from llm_prior_bo.errors import ConfigurationError, SearchSpaceError
+from llm_prior_bo.priors.base import Points
 
 SPACE = SearchSpace({"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.9, 0.85, 0.95), "y": (0.9, 0.85, 0.95)})
@@ -69,8 +71,36 @@ def test_a_study_without_a_space() -> None:
         prior_of(optuna.create_study())
 
 
-def test_a_given_density_is_not_stored() -> None:
-    study = optuna.create_study(sampler=LLMPriorSampler(prior=build_prior(ANSWER, SPACE), seed=0, n_startup_trials=1))
+class Narrow(UniformPrior):
+    """A density of the user's own, which nobody can store."""
+
+    @property
+    def is_uniform(self) -> bool:
+        return False
+
+    @property
+    def log_range(self) -> float:
+        return 8.0
+
+    def log_prob(self, X: Points) -> Tensor:
+        return -4.0 * torch.as_tensor(X, dtype=torch.float64).sum(dim=-1)
+
+
+def test_a_given_density_is_stored() -> None:
+    given = build_prior(ANSWER, SPACE)
+    study = optuna.create_study(sampler=LLMPriorSampler(prior=given, seed=0, n_startup_trials=1))
+    study.optimize(objective, 12)
+    study.sampler = optuna.samplers.RandomSampler()
+    stated, left = prior_of(study, trust=None), prior_of(study)
+    X = torch.rand(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(stated.log_prob(X), given.log_prob(X))
+    assert isinstance(left, MixturePrior)
+    assert float(left.weights.sum()) < 0.5 * float(given.weights.sum())
+
+
+def test_a_given_density_that_cannot_be_stored() -> None:
+    sampler = LLMPriorSampler(prior=Narrow(SPACE), seed=0, n_startup_trials=1)
+    study = optuna.create_study(sampler=sampler)
     study.optimize(objective, 3)
     with pytest.raises(ConfigurationError, match="given to the sampler as prior="):
         prior_of(study)

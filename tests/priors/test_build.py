@@ -85,7 +85,7 @@ class TestWeights:
 
     def test_weights_that_are_all_zero_are_equal(self) -> None:
         rows = [(1, "lr", 1e-3, 1e-4, 1e-2), (2, "lr", 0.1, 0.05, 0.5)]
-        prior = build_prior(answer(numeric=rows, weights=(0.0, 0.0)), SPACE)
+        prior = build_prior(answer(numeric=rows, weights=(0.0, 0.0)), SPACE, lenient=True)
         torch.testing.assert_close(prior.weights, torch.tensor([0.4, 0.4], dtype=torch.float64))
 
     def test_silent_regions_are_uniform(self) -> None:
@@ -173,7 +173,7 @@ class TestCategorical:
 
     def test_weights_that_are_all_zero_are_no_opinion(self) -> None:
         rows = [(1, "act", choice, 0.0) for choice in ("relu", "tanh", "gelu")]
-        assert build_prior(answer(categorical=rows), SPACE).regions[0].marginals == {}
+        assert build_prior(answer(categorical=rows), SPACE, lenient=True).regions[0].marginals == {}
         # ... unless choices are left out, which then have it all.
         p = table(build_prior(answer(categorical=rows[:1]), SPACE))
         assert p == pytest.approx([0.01, 0.495, 0.495])

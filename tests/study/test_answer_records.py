@@ -206,7 +206,7 @@ class TestUntrustedInput:
 
         study = study_in()
         for kind in ("elicitation", "failure"):
-            answer_records._write(study, kind, 0, text or " ")
+            answer_records.write_record(study, kind, 0, text or " ")
         with pytest.warns(ElicitationWarning, match="kept in the study"):
             assert load_elicitations(study) == ()
         with pytest.warns(ElicitationWarning, match="kept in the study"):

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import optuna
 import pytest
 
-from llm_prior_bo import Elicitation, PriorAnswer, Region
+from llm_prior_bo import Elicitation, PriorAnswer
 from llm_prior_bo.elicitation.llm.spending import Usage
 from llm_prior_bo.study.answer_records import save_elicitation, save_failure
 from llm_prior_bo.study.diagnostics import answers_of, study_statistics
@@ -82,8 +82,6 @@ def test_all_of_it_is_json(study: optuna.Study) -> None:
 
 
 def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
-    regions = [Region(region=1, label="low", weight=0.5), Region(region=2, label="high\x1b", weight=0.5)]
-    save_elicitation(study, Elicitation(ANSWER.model_copy(update={"regions": regions})))
     part = AnswerPart(0, 1, 10.0, 0.1, 1.0, 12.0, trust=0.8, region_weights=(0.5, 0.3), bayes_factors=(2.0, 1.2))
     records = [
         Suggestion(params={"x": 0.1}, phase="startup", n=0, log_prior=0.2),
@@ -119,7 +117,7 @@ def test_the_trace_has_a_row_for_every_trial(study: optuna.Study) -> None:
         "success_probability": None,
         "feasibility_score": -0.4,
         "trust": 0.8,
-        "answers": [{**asdict(part), "region_labels": ("low", "high\\u001b")}],
+        "answers": [{"name": "answer of trial 0", **asdict(part)}],
     }
 
 

@@ -47,7 +47,7 @@ def test_a_row_for_every_trial() -> None:
     study.add_trial(optuna.trial.create_trial(value=50.0))
     rows = trial_rows(study, study_statistics(study))
     assert [row.number for row in rows] == list(range(7))
-    assert [row.origin for row in rows[:3]] == ["start-up: drawn from the prior"] * 2 + ["best score"]
+    assert [row.origin for row in rows[:3]] == ["Start-up: a draw from the prior"] * 2 + ["Best score"]
     assert (rows[4].value, rows[5].is_best, rows[6].origin) == ("fail", True, "elsewhere")
     assert (rows[2].data, rows[2].prior, rows[2].trust, rows[2].bound) == ("-2.00", "+0.25", "90%", "1.5")
 

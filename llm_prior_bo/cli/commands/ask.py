@@ -7,54 +7,29 @@ from typing import Annotated
 
 import typer
 
-from llm_prior_bo.cli.inputs import SpaceOption, StorageOption, StudyOption, space_from, study_from
 from llm_prior_bo.cli.output import Output
-from llm_prior_bo.cli.question import (
-    ApiBaseOption,
-    ContextOption,
-    DescriptionOption,
-    DirectionOption,
-    ModelOption,
-    RetriesOption,
-    TimeoutOption,
-    answer_data,
-    bound_lines,
-    elicitor,
-    question,
-)
+from llm_prior_bo.cli.question import Inquiry, answer_data, asks, bound_lines
 from llm_prior_bo.elicitation.answer_file import YAML_SUFFIXES, save_answer
 from llm_prior_bo.errors import ConfigurationError
 
 
+@asks
 def ask(
-    model: ModelOption,
-    space: SpaceOption = None,
-    storage: StorageOption = None,
-    study: StudyOption = None,
-    context: ContextOption = None,
-    description: DescriptionOption = None,
-    direction: DirectionOption = "minimize",
+    inquiry: Inquiry,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the answer to a .yaml, .yml or .json file.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
-    api_base: ApiBaseOption = None,
-    timeout: TimeoutOption = 30.0,
-    max_retries: RetriesOption = 3,
 ) -> Output:
     """Ask a model where the optimum is. A stored study is read, not written to."""
     _check_out(out, overwrite=overwrite)
-    stored = study_from(storage, study)
-    parameters = space_from(space, stored)
-    asked = question(parameters, stored, file=context, description=description, direction=direction)
-    who = elicitor(model, api_base=api_base, timeout=timeout, max_retries=max_retries)
-    elicitation = who.elicit(asked)
+    elicitation = inquiry.elicitor.elicit(inquiry.context)
     written = []
     if out is not None:
-        save_answer(elicitation, out, space=parameters, overwrite=overwrite)
+        save_answer(elicitation, out, space=inquiry.space, overwrite=overwrite)
         written = [f"Written to {out}."]
     data = {**answer_data(elicitation), "out": None if out is None else str(out)}
-    return Output(data, [elicitation._display(), *bound_lines(elicitation, parameters), *written])
+    return Output(data, [elicitation._display(), *bound_lines(elicitation, inquiry.space), *written])
 
 
 def _check_out(out: Path | None, *, overwrite: bool) -> None:

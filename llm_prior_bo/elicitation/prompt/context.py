@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.elicitation.answer.choices import choice_texts
+from llm_prior_bo.elicitation.answer.names import listing
 from llm_prior_bo.elicitation.llm.secrets import encodable, redact
 from llm_prior_bo.elicitation.prompt.insights import StudyInsights
 from llm_prior_bo.errors import ConfigurationError
@@ -44,6 +45,15 @@ MAX_PARAMETER_DESCRIPTION_CHARACTERS = 300
 PARAMETER_DESCRIPTIONS = "parameter_descriptions"
 """User attribute of a study with a dict from names of parameters to what they mean, unit included."""
 
+CONDITIONS = "conditions"
+"""User attribute of a study with a dict from names of parameters to when they count, e.g. "only if early_stopping"."""
+
+PARAMETER_ATTRIBUTES = (PARAMETER_DESCRIPTIONS, CONDITIONS)
+"""User attributes with one text for each parameter."""
+
+READ_ATTRIBUTES = (*STUDY_ATTRIBUTES, *PARAMETER_ATTRIBUTES, "n_trials")
+"""All user attributes of a study that are read."""
+
 _CUT_NOTE = re.compile(r"\[\.\.\. cut, ([\d,]+) characters in all\]$")
 
 
@@ -58,6 +68,7 @@ _OTHER_NAMES = {
     "dataset": "dataset_size",
     "data_size": "dataset_size",
     "descriptions": PARAMETER_DESCRIPTIONS,
+    "parameter_conditions": CONDITIONS,
     "budget": "n_trials",
 }
 """What users call attributes that have another name."""
@@ -70,14 +81,32 @@ def misnamed_attributes(names: Iterable[str]) -> dict[str, str]:
         names: Names of all user attributes.
     """
     names = list(names)
-    known = (*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, "n_trials")
     found = {}
     for name in names:
         folded = name.strip().casefold().replace("-", "_").replace(" ", "_")
-        close = difflib.get_close_matches(folded, known, n=1, cutoff=0.8)
+        close = difflib.get_close_matches(folded, READ_ATTRIBUTES, n=1, cutoff=0.8)
         meant = _OTHER_NAMES.get(folded) or (close[0] if close else None)
-        if name not in known and meant is not None and meant not in names:
+        if name not in READ_ATTRIBUTES and meant is not None and meant not in names:
             found[name] = meant
+    return found
+
+
+def unknown_parameters(attributes: Mapping[str, Any], names: Sequence[str], *, space_is_complete: bool) -> list[str]:
+    """Texts about parameters that go nowhere, one sentence each.
+
+    Args:
+        attributes: All user attributes of a study.
+        names: The parameters that are known.
+        space_is_complete: Whether there are no others; else only what looks like a known one is reported.
+    """
+    found = []
+    for attribute in PARAMETER_ATTRIBUTES:
+        texts = attributes.get(attribute)
+        for name in map(str, texts if isinstance(texts, Mapping) else ()):
+            close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+            if name not in names and (close or space_is_complete):
+                hint = f"did you mean {close[0]!r}?" if close else f"the parameters are {listing(names)}."
+                found.append(f"The study's user attribute {attribute!r} names {name!r}, which is no parameter; {hint}")
     return found
 
 
@@ -133,6 +162,7 @@ class StudyContext:
         answer_index: 0 for the first answer to this question, 1 for a second, independent one, and so on.
         insights: What the surrogate has learned, `None` for the first question of a study.
         parameter_descriptions: What parameters mean, unit included, by name; parameters may be absent.
+        conditions: When parameters count, by name; parameters may be absent.
         max_prompt_tokens: Size, as `estimated_tokens` counts, that the question is shortened to if it is longer.
         space_is_complete: Whether the user has given the search space, so that there are no other parameters.
     """
@@ -157,6 +187,7 @@ class StudyContext:
     parameter_descriptions: Mapping[str, str] = field(default_factory=dict)
     max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS
     space_is_complete: bool = False
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -189,7 +220,7 @@ class StudyContext:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain["distributions"] = {name: _distribution_dict(d) for name, d in self.distributions.items()}
         plain["trials"] = [trial.to_dict() for trial in self.trials]
-        plain["parameter_descriptions"] = dict(self.parameter_descriptions)
+        plain |= {name: dict(getattr(self, name)) for name in PARAMETER_ATTRIBUTES}
         plain["insights"] = None if self.insights is None else self.insights.to_dict()
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 

@@ -174,18 +174,24 @@ def _quoted(text: str) -> list[str]:
 
 def _render_space(context: StudyContext, limits: Limits) -> str:
     rows = [
-        f"- {_token(name)}: {_render_distribution(distribution, limits)}{_meaning(context, name)}"
+        f"- {_token(name)}: {_render_distribution(distribution, limits)}{_said_of(context, name)}"
         for name, distribution in context.distributions.items()
     ]
     count = f"{len(rows)} parameter{'s' if len(rows) > 1 else ''}"
-    if any(name in context.distributions for name in context.parameter_descriptions):
-        count += "; a meaning is the user's own text and data too"
+    told = [
+        title
+        for title, texts in (("a meaning", context.parameter_descriptions), ("a condition", context.conditions))
+        if any(name in context.distributions for name in texts)
+    ]
+    if told:
+        count += f"; {' or '.join(told)} is the user's own text and data too"
     return "\n".join([f"Search space ({count}):", *rows])
 
 
-def _meaning(context: StudyContext, name: str) -> str:
-    text = context.parameter_descriptions.get(name)
-    return "" if text is None else f"; meaning: {_json(text)}"
+def _said_of(context: StudyContext, name: str) -> str:
+    """What the user says of a parameter: when it counts, and what it means."""
+    texts = (("condition", context.conditions.get(name)), ("meaning", context.parameter_descriptions.get(name)))
+    return "".join(f"; {title}: {_json(text)}" for title, text in texts if text is not None)
 
 
 def _render_distribution(distribution: BaseDistribution, limits: Limits) -> str:

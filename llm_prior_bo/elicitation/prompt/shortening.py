@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from llm_prior_bo.elicitation.prompt.context import STUDY_ATTRIBUTES, StudyContext, cut
+from llm_prior_bo.elicitation.prompt.context import PARAMETER_ATTRIBUTES, STUDY_ATTRIBUTES, StudyContext, cut
 from llm_prior_bo.elicitation.prompt.insights import RegionReport, StudyInsights
 
 # One token each: up to five letters, a digit, a line break, any other character. Blanks join what follows them.
@@ -26,7 +26,7 @@ class Limits:
         trials: Rows of trials.
         text: Characters of each text of the user.
         choices: Choices listed from either end of a long list.
-        descriptions: Characters of each parameter's description.
+        descriptions: Characters of each parameter's description, and of its condition.
         parameters: Parameters in the insights, the most important ones.
         regions: Regions in the insights, the latest and heaviest.
     """
@@ -144,8 +144,9 @@ def _with_short_texts(context: StudyContext, limit: int) -> StudyContext:
 
 
 def _with_short_descriptions(context: StudyContext, limit: int) -> StudyContext:
-    texts = context.parameter_descriptions if limit else {}
-    return replace(context, parameter_descriptions={name: cut(text, limit) for name, text in texts.items()})
+    texts = {attribute: getattr(context, attribute) if limit else {} for attribute in PARAMETER_ATTRIBUTES}
+    short = {attribute: {k: cut(text, limit) for k, text in table.items()} for attribute, table in texts.items()}
+    return replace(context, **short)  # type: ignore[arg-type]  # the attributes of that list are all such tables
 
 
 def _heaviest(regions: tuple[RegionReport, ...], limit: int | None) -> tuple[RegionReport, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from llm_prior_bo import FixedElicitor, LLMElicitor, LLMPriorSampler, PriorAnswer, build_prior
+from llm_prior_bo import FixedElicitor, LLMElicitor, LLMPriorSampler, PriorAnswer, StudyContext, build_prior
 from llm_prior_bo.elicitation import FunctionClient
 from llm_prior_bo.elicitation.answer.strict import nearest
 from llm_prior_bo.errors import AnswerError, RepairedAnswerWarning
@@ -23,6 +24,7 @@ SPACE = SearchSpace(
         "optimizer": CategoricalDistribution(["adam", "sgd", None]),
     }
 )
+CONTEXT = StudyContext(dict(SPACE.distributions), space_is_complete=True)
 GOOD: dict[str, Any] = {"numeric": {"learning_rate": (1e-3, 1e-4, 1e-2)}, "categorical": {"optimizer": {"sgd": 0.9}}}
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"numeric": {"learning_rat": (1e-3, 1e-4, 1e-2)}}, r"'learning_rat' \(did you mean 'learning_rate'\?\)"),
@@ -50,6 +52,82 @@ def run(sampler: LLMPriorSampler) -> optuna.Study:
     study = optuna.create_study(sampler=sampler)
     study.optimize(objective, n_trials=1)
     return study
+
+
+def changed(kind: str, index: int, **fields: Any) -> dict[str, Any]:
+    """The good answer as a dict, some fields of one row changed."""
+    answer: dict[str, Any] = json.loads(mistaken({}).model_dump_json())
+    answer[kind][index] |= fields
+    return answer
+
+
+SLIPS: list[tuple[dict[str, Any], str]] = [
+    (changed("regions", 0, weight=0.0), "the weights of all regions are 0: give at least one a positive weight"),
+    (changed("regions", 0, weight=-1.0), "weight of region 1 is -1; write a number >= 0"),
+    (changed("categorical", 0, choice="sgd "), "the choice 'sgd ' of 'optimizer' has blanks around it; write 'sgd'"),
+    (
+        {
+            **changed("numeric", 0),
+            "categorical": [
+                {"region": 1, "parameter": "optimizer", "choice": choice, "weight": 0}
+                for choice in ("adam", "sgd", "None")
+            ],
+        },
+        "the weights of all choices of 'optimizer' in region 1 are 0: give one a positive weight",
+    ),
+    (changed("numeric", 0, region=3), "a row of region 3: the regions are 1"),
+    (changed("numeric", 0, best="1e-3s"), "best of 'learning_rate' is '1e-3s', no finite number; .*without a unit"),
+    (changed("numeric", 0, low=math.nan), "low of 'learning_rate' is NaN, no finite number"),
+    (changed("numeric", 0, best=0.1), "best of 'learning_rate' is 0.1, not between its low 0.0001 and high 0.01"),
+    (
+        {**changed("numeric", 0), "numeric": [{"region": 1, "parameter": "n_layers", "bset": 2, "low": 1, "high": 3}]},
+        "best of 'n_layers' is missing; is it 'bset'",
+    ),
+    ({**changed("numeric", 0), "confidence": -0.5}, "confidence is -0.5, no probability; write a number from 0 to 1"),
+    (
+        {("numerics" if key == "numeric" else key): value for key, value in changed("numeric", 0).items()},
+        r"no field 'numerics' \(did you mean 'numeric'\?\)",
+    ),
+    (
+        {
+            **changed("numeric", 0),
+            "correlations": [{"region": 1, "first": "n_layers", "second": "learning_rat", "rho": 0.5}],
+        },
+        r"no parameter 'learning_rat' in a correlation \(did you mean 'learning_rate'\?\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "match"), SLIPS, ids=[match[:30] for _, match in SLIPS])
+class TestSlips:
+    """Rows that say nothing, or something else than was meant."""
+
+    def test_of_a_person_are_told(self, answer: dict[str, Any], match: str) -> None:
+        with pytest.raises(AnswerError, match=match):
+            FixedElicitor(answer).elicit(CONTEXT)
+
+    def test_of_a_model_are_repaired_and_recorded(self, answer: dict[str, Any], match: str) -> None:  # noqa: ARG002
+        elicitor = LLMElicitor(client=FunctionClient(lambda _: json.dumps(answer)))
+        assert elicitor.elicit(CONTEXT).repairs
+
+
+@pytest.mark.parametrize(("answer", "match"), [SLIPS[0], SLIPS[2], SLIPS[3]], ids=["regions", "blank", "choices"])
+def test_a_prior_is_not_built_of_nothing(answer: dict[str, Any], match: str) -> None:
+    with pytest.raises(AnswerError, match=match):
+        build_prior(PriorAnswer.model_validate(answer), SPACE)
+
+
+def test_what_can_only_be_meant_in_one_way_is_repaired_for_a_person_too() -> None:
+    swapped = changed("numeric", 0, low=1e-2, high=1e-4)
+    assert FixedElicitor(swapped).elicit(CONTEXT).repairs == (
+        "The swapped bounds of 'learning_rate' were put in order.",
+    )
+
+
+def test_a_choice_that_has_blanks_is_written_with_them() -> None:
+    space = SearchSpace({"c": CategoricalDistribution(["a ", "b"])})
+    prior = build_prior(PriorAnswer.by_hand(categorical={"c": {"a ": 0.9}}), space)
+    assert space.decode(prior.mode()) == {"c": "a "}
 
 
 @pytest.mark.parametrize(("change", "match"), MISTAKES)

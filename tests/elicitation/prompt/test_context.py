@@ -15,10 +15,11 @@ from llm_prior_bo.elicitation import NumericQuantiles, RegionReport, StudyContex
 from llm_prior_bo.elicitation.prompt.context import (
     MAX_ATTRIBUTE_CHARACTERS,
     MAX_PARAMETER_DESCRIPTION_CHARACTERS,
-    PARAMETER_DESCRIPTIONS,
-    STUDY_ATTRIBUTES,
+    PARAMETER_ATTRIBUTES,
+    READ_ATTRIBUTES,
     cut,
     misnamed_attributes,
+    unknown_parameters,
 )
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.space import SearchSpace
@@ -212,24 +213,40 @@ class TestTrials:
         assert data["distributions"]["x"] == {"type": "float", "low": 0.0, "high": 1.0, "log": False, "step": None}
 
 
-class TestParameterDescriptions:
-    def test_those_of_the_space_and_no_others(self) -> None:
+MEANT = "did you mean 'momentum'?"
+
+
+@pytest.mark.parametrize("name", PARAMETER_ATTRIBUTES)
+class TestParameterTexts:
+    def test_those_of_the_space_and_no_others(self, name: str) -> None:
         study = optuna.create_study()
-        study.set_user_attr("parameter_descriptions", {"x": " a share ", "c": None, "other": "?"})
+        study.set_user_attr(name, {"x": " a share ", "c": None, "other": "?"})
         context = study_context(study, SPACE)
-        assert context.parameter_descriptions == {"x": "a share"}
-        assert json.loads(context.to_json())["parameter_descriptions"] == {"x": "a share"}
+        assert getattr(context, name) == {"x": "a share"}
+        assert json.loads(context.to_json())[name] == {"x": "a share"}
 
     @pytest.mark.parametrize("attribute", [None, "x: a share", ["x"], 3])
-    def test_anything_else_is_no_description(self, attribute: Any) -> None:
+    def test_anything_else_says_nothing(self, name: str, attribute: Any) -> None:
         study = optuna.create_study()
-        study.set_user_attr("parameter_descriptions", attribute)
-        assert study_context(study, SPACE).parameter_descriptions == {}
+        study.set_user_attr(name, attribute)
+        assert getattr(study_context(study, SPACE), name) == {}
 
-    def test_long_ones_are_cut_and_keys_masked(self) -> None:
+    def test_names_that_are_no_parameters_are_found(self, name: str) -> None:
+        names = ["momentum", "dropout"]
+        texts = {name: {"momentun": "?", "momentum": "!", "other": "?"}}
+        (close,) = unknown_parameters(texts, names, space_is_complete=False)  # another one may turn up yet
+        assert close == f"The study's user attribute {name!r} names 'momentun', which is no parameter; {MEANT}"
+        assert unknown_parameters(texts, names, space_is_complete=True) == [
+            close,
+            f"The study's user attribute {name!r} names 'other', which is no parameter; "
+            "the parameters are 'momentum', 'dropout'.",
+        ]
+        assert unknown_parameters({name: ["momentun"]}, names, space_is_complete=True) == []
+
+    def test_long_ones_are_cut_and_keys_masked(self, name: str) -> None:
         study = optuna.create_study()
-        study.set_user_attr("parameter_descriptions", {"x": "word " * 1_000, "c": "sk-abcdef1234567890"})
-        descriptions = study_context(study, SPACE).parameter_descriptions
+        study.set_user_attr(name, {"x": "word " * 1_000, "c": "sk-abcdef1234567890"})
+        descriptions = getattr(study_context(study, SPACE), name)
         assert len(descriptions["x"]) < MAX_PARAMETER_DESCRIPTION_CHARACTERS + 50
         assert descriptions["x"].endswith("[... cut, 4,999 characters in all]")
         assert descriptions["c"] == "[redacted]"
@@ -307,6 +324,8 @@ class TestFewerTrials:
         ("Problem description", "problem_description"),
         ("problem_descripton", "problem_description"),
         ("parameter_description", "parameter_descriptions"),
+        ("condition", "conditions"),
+        ("parameter conditions", "conditions"),
         ("constraint", "constraints"),
         ("domain-knowledge", "domain_knowledge"),
         ("dataset", "dataset_size"),
@@ -319,4 +338,4 @@ def test_attributes_under_another_name_are_found(given: str, meant: str) -> None
 
 
 def test_attributes_under_their_names_are_no_mistake() -> None:
-    assert misnamed_attributes([*STUDY_ATTRIBUTES, PARAMETER_DESCRIPTIONS, "n_trials", "owner", "version"]) == {}
+    assert misnamed_attributes([*READ_ATTRIBUTES, "owner", "version"]) == {}

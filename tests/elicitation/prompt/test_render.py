@@ -31,6 +31,8 @@ from llm_prior_bo.elicitation.prompt.insights import RefreshReason
 from llm_prior_bo.elicitation.prompt.render import ask_again
 from llm_prior_bo.elicitation.prompt.shortening import estimated_tokens
 from llm_prior_bo.elicitation.prompt.wording import WORDINGS, Wording
+from llm_prior_bo.elicitation.replay import read_exchanges
+from tests.scripts import ROOT
 
 SNAPSHOT = Path(__file__).parent / "prompt_snapshot.txt"
 LATER_SNAPSHOT = SNAPSHOT.with_name("later_prompt_snapshot.txt")
@@ -359,6 +361,40 @@ class TestDescriptions:
         assert render_prompt(dataclasses.replace(CONTEXT, parameter_descriptions={"other": "x"})) == render_prompt(
             CONTEXT
         )
+
+
+class TestConditions:
+    def test_stand_before_the_meaning(self) -> None:
+        conditions = {"units": "only if `layers` > 1", "learning_rate": "always"}
+        both = dataclasses.replace(CONTEXT, conditions=conditions, parameter_descriptions={"learning_rate": "a share"})
+        text = text_of(both)
+        assert "(5 parameters; a meaning or a condition is the user's own text and data too):\n" in text
+        assert 'log scale; condition: "always"; meaning: "a share"\n' in text
+        assert '- units: int, from 16 to 512, in steps of 16; condition: "only if `layers` > 1"\n' in text
+        alone = text_of(dataclasses.replace(CONTEXT, conditions=conditions))
+        assert "(5 parameters; a condition is the user's own text and data too):\n" in alone
+
+    @pytest.mark.parametrize("conditions", [{}, {"other": "only if units"}])
+    def test_without_any_the_question_is_that_of_the_recordings(self, conditions: dict[str, str]) -> None:
+        """Recorded before there were conditions: an answer is found again by the hash of its question."""
+        (exchange,) = read_exchanges(ROOT / "benchmarks" / "answers" / "version_2" / "svm_336.json")
+        scale = FloatDistribution(math.exp(-10.0), math.exp(10.0), log=True)
+        context = StudyContext(
+            {"C": scale, "gamma": scale},
+            problem_description="RBF support vector machine on an OpenML classification task (task id 336); minimise "
+            "the validation error rate. Tune C and gamma.",
+            n_trials=50,
+            conditions=conditions,
+        )
+        assert render_prompt(context) == exchange.messages
+        assert prompt_hash(render_prompt(context)) == exchange.prompt_hash
+
+    def test_in_a_long_question_they_are_cut_with_the_meanings(self) -> None:
+        texts = {name: f"only if {name} " * 40 for name in CONTEXT.distributions}
+        context = dataclasses.replace(CONTEXT, conditions=texts, parameter_descriptions=texts)
+        shown = shown_context(context, max_prompt_tokens=1_500)
+        assert shown.conditions.keys() == shown.parameter_descriptions.keys()
+        assert sum(map(len, shown.conditions.values())) < sum(map(len, texts.values()))
 
 
 class TestSize:
