@@ -26,7 +26,7 @@ import optuna
 
 from benchmarks.harness import Quartiles, Task, finished, get_method, get_problem, make_prior, read_records, run_tasks
 from benchmarks.harness.arguments import add_run_options, new_parser
-from benchmarks.harness.report import markdown_head, markdown_row, markdown_table
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row, markdown_table
 
 PROBLEMS = ("branin", "hartmann6", "mixed")
 PRIORS = ("weak", "uniform")
