@@ -19,7 +19,7 @@ from llm_prior_bo.compare.inputs import (
 )
 from llm_prior_bo.compare.result import ComparisonResult
 from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks
-from llm_prior_bo.compare.study import StudyRunner, n_enqueued
+from llm_prior_bo.compare.study import StudyRunner
 from llm_prior_bo.compare.transfer import transferred
 from llm_prior_bo.errors import ConfigurationError
 
@@ -170,7 +170,8 @@ def _check_resumed(records: Iterable[Record], keys: Sequence[Task], runner: Stud
     for key in {(key.problem, key.method): key for key in reversed(keys)}.values():
         task = runner.tasks[key.problem]
         sampler = make_sampler(runner.samplers[key.method], name=key.method, seed=key.seed, task=key.problem)
-        now = {"direction": task.direction, "sampler": type(sampler).__name__, "n_enqueued": n_enqueued(task, key)}
+        n_enqueued = len(task.enqueue.get(key.method, ())[: key.n_trials])
+        now = {"direction": task.direction, "sampler": type(sampler).__name__, "n_enqueued": n_enqueued}
         same = [k for k in keys if (k.problem, k.method) == (key.problem, key.method) and k in known]
         before = [{name: known[k].get(name) for name in now} for k in same]
         if other := [one for one in before if one != now]:

@@ -63,7 +63,8 @@ class StudyRunner:
             study = optuna.create_study(direction=task.direction, sampler=timed)
             for name, value in {SEED: key.seed, **task.user_attrs}.items():
                 study.set_user_attr(name, value)
-            for params in task.enqueue.get(key.method, ()):
+            enqueued = task.enqueue.get(key.method, ())[: key.n_trials]
+            for params in enqueued:
                 study.enqueue_trial(dict(params))
             study.optimize(_remembering(task, failures), n_trials=key.n_trials, catch=(Exception,))
         seconds = time.perf_counter() - started
@@ -73,16 +74,11 @@ class StudyRunner:
         return {
             "direction": task.direction,
             "sampler": type(sampler).__name__,
-            "n_enqueued": n_enqueued(task, key),
+            "n_enqueued": len(enqueued),
             "seconds": seconds,
             "failure": failures[0] if failures else None,
-            **_told(study, key.n_trials, timed.seconds, n_enqueued=n_enqueued(task, key)),
+            **_told(study, key.n_trials, timed.seconds, n_enqueued=len(enqueued)),
         }
-
-
-def n_enqueued(task: ComparisonTask, key: Task) -> int:
-    """How many trials of a study are given, the first ones."""
-    return min(len(task.enqueue.get(key.method, ())), key.n_trials)
 
 
 def _remembering(task: ComparisonTask, failures: list[str]) -> Any:
