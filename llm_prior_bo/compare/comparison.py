@@ -143,10 +143,11 @@ def _keys(
     seeds: int | Iterable[int],
 ) -> list[Task]:
     """The studies, those of one task after another."""
-    listed = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    numbers = seeds if isinstance(seeds, Iterable) else range(seeds)
+    listed = list(dict.fromkeys(map(int, numbers)))  # int: JSON does not know NumPy's
     if n_trials < 1 or not listed:
         raise ConfigurationError(f"Expected at least one trial and one seed, got {n_trials} and seeds {seeds!r}.")
-    return [Task(task, "", sampler, seed, n_trials) for task in tasks for sampler in samplers for seed in listed]
+    return [Task(task, "", sampler, seed, int(n_trials)) for task in tasks for sampler in samplers for seed in listed]
 
 
 def _check_names(

@@ -68,7 +68,7 @@ class StudyResult:
             )
         return cls(
             task=key.problem,
-            sampler=f"{key.method} ({key.prior})" if key.prior else key.method,
+            sampler=sampler_name(record),
             seed=key.seed,
             direction=record.get("direction", "minimize"),
             kind=record.get("sampler"),
@@ -147,6 +147,12 @@ class StudyResult:
         """State -> how many trials have no value because of it."""
         counts = {state: self.count(state) for state in ("FAIL", "PRUNED", INFEASIBLE)}
         return {state: n for state, n in counts.items() if n}
+
+
+def sampler_name(record: Mapping[str, Any]) -> str:
+    """Name of the sampler of a record, with the prior of a benchmark's record."""
+    key = Task.of(record)
+    return f"{key.method} ({key.prior})" if key.prior else key.method
 
 
 def _array(values: Sequence[float | None]) -> FloatArray:

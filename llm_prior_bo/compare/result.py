@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_prior_bo._display import TextTable
 from llm_prior_bo.compare.markdown import markdown_table
-from llm_prior_bo.compare.metrics import StudyResult
+from llm_prior_bo.compare.metrics import StudyResult, sampler_name
 from llm_prior_bo.compare.runner import Record, finished, read_records
 from llm_prior_bo.compare.statistics import Quartiles
 from llm_prior_bo.compare.summary import (
@@ -70,10 +70,11 @@ class ComparisonResult:
             errors = [record["error"] for record in self.records if record["error"] is not None]
             told = f"{len(errors)} that failed, the first with:\n{errors[0]}" if errors else "none"
             raise ConfigurationError(f"Expected at least one finished study, got {told}")
+        known = list(dict.fromkeys(map(sampler_name, self.records)))  # also one whose studies have all failed
         for argument in ("baseline", "random"):
             name = getattr(self, argument)
-            if name is not None and name not in self.samplers:
-                raise ConfigurationError(f"Expected {argument} to be one of {self.samplers}, got {name!r}.")
+            if name is not None and name not in known:
+                raise ConfigurationError(f"Expected {argument} to be one of {known}, got {name!r}.")
 
     # Numbers ---------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,9 +122,9 @@ def _state(trial: FrozenTrial, value: float) -> str:
 
 def _test_value(trial: FrozenTrial) -> float | None:
     value = trial.user_attrs.get(TEST_VALUE)
-    if value is not None and not isinstance(value, int | float):
+    if value is not None and not isinstance(value, numbers.Real):
         raise ConfigurationError(f"Expected a number as a trial's user attribute {TEST_VALUE!r}, got {value!r}.")
-    return None if value is None or np.isnan(value) else float(value)
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def _plain(value: Any) -> Any:

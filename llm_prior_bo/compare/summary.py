@@ -203,12 +203,13 @@ class Studies:
             baseline: Name of a sampler.
 
         Returns:
-            The loss; `None` if there is neither a level nor a study of the baseline.
+            The loss; `None` if there is neither a level nor a value that most of the baseline's studies reach.
         """
         if level is not None:
             return self.sign * level
         losses = sorted(float(study.loss[-1]) for study in self.of(baseline))
-        return losses[len(losses) // 2] if losses else None
+        reached = losses[len(losses) // 2] if losses else math.inf
+        return None if math.isinf(reached) else reached
 
 
 def by_task(results: Iterable[StudyResult]) -> dict[str, Studies]:

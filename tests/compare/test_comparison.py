@@ -51,6 +51,11 @@ class TestCompare:
         assert len((tmp_path / "two.jsonl").read_text().splitlines()) == 6
         assert read_comparison(tmp_path / "one.jsonl", baseline="TPE").to_dict() == one.to_dict()
 
+    def test_numpys_seeds(self, tmp_path: Path) -> None:
+        path = tmp_path / "results.jsonl"
+        run(square, {"random": RandomSampler}, 1, seeds=np.arange(3, 5), path=path)
+        assert [record["seed"] for record in read_records(path)] == [3, 4]
+
     def test_maximised(self) -> None:
         result = run(negative_square, {"random": RandomSampler}, 4, seeds=1, direction="maximize", level=-10.0)
         best = result.to_frame()["best_value"].to_numpy()

@@ -215,6 +215,13 @@ class TestReading:
         with pytest.raises(ConfigurationError, match="got 1 that failed, the first with:\nTraceback: it was"):
             ComparisonResult((broken,))
 
+    def test_a_baseline_whose_studies_have_all_failed_leaves_the_rest(self) -> None:
+        broken = {**record("base", 0, [1.0], task="digits"), "error": "Traceback: no memory"}
+        text = text_of(ComparisonResult((*studies(), broken), baseline="base"))
+        assert "ours 6 1 (1 .. 1)" in text
+        assert "Against" not in text
+        assert "1 studies failed" in text
+
     @pytest.mark.parametrize("argument", ["baseline", "random"])
     def test_unknown_names_are_told(self, argument: str) -> None:
         names: dict[str, Any] = {argument: "tpe"}

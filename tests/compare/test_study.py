@@ -93,6 +93,14 @@ class TestRecord:
         with pytest.raises(ConfigurationError, match="'test_value', got 'good'"):
             run(ComparisonTask(objective))
 
+    @pytest.mark.parametrize("value", [1, 0.5, np.float32(0.5), np.float64(0.5)])
+    def test_any_number_is_a_test_value(self, value: Any) -> None:
+        def objective(trial: optuna.Trial) -> float:
+            trial.set_user_attr("test_value", value)
+            return 1.0
+
+        assert run(ComparisonTask(objective), n_trials=1)["test_values"] == [float(value)]
+
     def test_choices_that_json_cannot_hold_are_text(self) -> None:
         def pair(trial: optuna.Trial) -> float:
             choices: list[Any] = [(1, 2)]

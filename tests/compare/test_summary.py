@@ -84,6 +84,11 @@ class TestLevel:
             assert found.trials_to_level.median <= 4
             assert str(found.speed_up) == "1x"
 
+    def test_a_baseline_without_values_has_no_level(self) -> None:
+        runs: Values = {"base": [[None, 1.0], [None, None], [None, None]], "a": [[1.0, 1.0]]}
+        found = rows(studies(runs), baseline="base")["a"]
+        assert found.trials_to_level is found.speed_up is None
+
     def test_speed_up_is_the_ratio_of_the_medians(self) -> None:
         found = rows(studies({"base": self.BASE, "fast": [[9.0, 3.0, 3.0, 3.0]] * 3}), baseline="base")
         assert found["base"].trials_to_level == Quartiles(4.0, 4.0, math.inf)  # 3, 4 and never
