@@ -24,11 +24,11 @@ import optuna
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import Distributions, load_task, run_trials
 from benchmarks.harness.recordings import BLINDED, BUDGET, context_of, recorded_answers
-from benchmarks.harness.report import markdown_table
-from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
-from benchmarks.harness.summary import MeanDifference, Quartiles, paired_bootstrap
 from benchmarks.real_answers import METHODS
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, StudyContext, build_prior, pool_priors
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks
+from llm_prior_bo.compare.statistics import MeanDifference, Quartiles, paired_bootstrap
 from llm_prior_bo.elicitation.blinding import blind
 
 CHECKPOINTS = (5, 10, 20, 50)

@@ -26,9 +26,6 @@ import optuna
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
 from benchmarks.harness.recordings import BUDGET, context_of, messages_text
-from benchmarks.harness.report import markdown_table
-from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
-from benchmarks.harness.summary import MeanDifference, paired_bootstrap
 from benchmarks.real_answers import load_answer
 from llm_prior_bo import (
     Elicitation,
@@ -39,6 +36,9 @@ from llm_prior_bo import (
     RefreshPolicy,
     StudyContext,
 )
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks
+from llm_prior_bo.compare.statistics import MeanDifference, paired_bootstrap
 from llm_prior_bo.elicitation import FunctionClient, Messages, prompt_hash, render_prompt
 
 N_BEFORE = 10

@@ -24,8 +24,8 @@ import optuna
 from optuna.trial import TrialState
 
 from benchmarks.harness.arguments import new_parser, positive
-from benchmarks.harness.report import markdown_head, markdown_row
 from llm_prior_bo import PriorAnswer, RefreshPolicy
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
 from llm_prior_bo.study.answer_records import load_elicitations
 from llm_prior_bo.study.election import Election
 from llm_prior_bo.study.trial_records import asker

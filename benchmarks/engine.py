@@ -22,10 +22,10 @@ from optuna.samplers import BaseSampler
 
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
-from benchmarks.harness.report import markdown_table
-from benchmarks.harness.runner import Record, Task, finished, run_tasks
-from benchmarks.harness.summary import Comparison, Quartiles
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer, SearchSpace, UniformPrior
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, run_tasks
+from llm_prior_bo.compare.statistics import Comparison, Quartiles
 
 TASKS = (
     "lcbench_126026",

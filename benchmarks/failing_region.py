@@ -28,10 +28,10 @@ from optuna.trial import TrialState
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import Problem, get_problem
-from benchmarks.harness.report import markdown_table
-from benchmarks.harness.runner import Record, Task, finished, run_tasks
-from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import LLMPriorSampler, UniformPrior
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, run_tasks
+from llm_prior_bo.compare.statistics import Quartiles
 
 CASES = (
     "branin/inside",

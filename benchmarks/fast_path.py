@@ -21,8 +21,6 @@ import optuna
 import torch
 
 from benchmarks.harness.arguments import new_parser, positive
-from benchmarks.harness.report import markdown_head, markdown_row
-from benchmarks.harness.summary import Quartiles
 from benchmarks.speed import distributions, history
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, OptimumPrior, PriorAnswer, SearchSpace, build_prior
 from llm_prior_bo._fast_path import fast_path
@@ -30,6 +28,8 @@ from llm_prior_bo._isolation import isolated_torch
 from llm_prior_bo.acquisition.log_acquisition import log_acquisition
 from llm_prior_bo.acquisition.log_sum import LogSum, Term
 from llm_prior_bo.acquisition.optimize import optimize_acquisition
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
+from llm_prior_bo.compare.statistics import Quartiles
 from llm_prior_bo.elicitation import Correlation
 from llm_prior_bo.models.data import TrainingData
 from llm_prior_bo.models.feasibility import fit_feasibility

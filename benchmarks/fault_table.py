@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import optuna
 
-from benchmarks.harness.report import markdown_head, markdown_row
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
 from llm_prior_bo.errors import RepairedAnswerWarning
 from tests.elicitation.fake_server import serving
 from tests.faults import FAULTS, N_TRIALS, Fault, Outcome, run

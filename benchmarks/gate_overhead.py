@@ -17,11 +17,11 @@ from optuna.trial import FrozenTrial
 from benchmarks.harness.arguments import new_parser, positive
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import Problem, get_problem
-from benchmarks.harness.report import markdown_head, markdown_row
 from benchmarks.harness.study import run_trials
-from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, OptimumPrior, SearchSpace
 from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
+from llm_prior_bo.compare.statistics import Quartiles
 from llm_prior_bo.models.surrogate import Surrogate, fit_surrogate
 from llm_prior_bo.study.training_data import training_data_of
 

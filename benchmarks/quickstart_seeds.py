@@ -24,8 +24,8 @@ from quickstart import LABELS, run
 from report import Run, aligned, checkpoints
 
 from benchmarks.harness.arguments import new_parser, positive
-from benchmarks.harness.runner import Record, Task, run_tasks
-from benchmarks.harness.summary import Comparison, Quartiles
+from llm_prior_bo.compare.runner import Record, Task, run_tasks
+from llm_prior_bo.compare.statistics import Comparison, Quartiles
 
 Runs = dict[tuple[str, int], Run]
 """Finished runs by sampler (a key of `LABELS`) and seed."""

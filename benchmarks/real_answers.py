@@ -25,10 +25,10 @@ from optuna.samplers import BaseSampler
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task, run_trials
 from benchmarks.harness.recordings import TASKS, recorded_answers
-from benchmarks.harness.report import markdown_table
-from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
-from benchmarks.harness.summary import Quartiles, paired_bootstrap
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PowerDecay, PriorAnswer, SearchSpace, UniformPrior
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks
+from llm_prior_bo.compare.statistics import Quartiles, paired_bootstrap
 
 N_STARTUP = 5
 RECORDINGS = Path(__file__).parent / "answers" / "version_2"

@@ -32,9 +32,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from benchmarks.harness.arguments import new_parser
-from benchmarks.harness.report import markdown_head, markdown_row
 from benchmarks.speed import distributions, history, objective, samplers, suggestion_seconds, timed_suggestion
 from llm_prior_bo import SearchSpace, UniformPrior
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
 
 STORAGES = ("memory", "sqlite")
 D = 8

@@ -31,7 +31,6 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 
 from benchmarks.harness.arguments import new_parser
-from benchmarks.harness.report import markdown_head, markdown_row
 from llm_prior_bo import (
     Correlation,
     LLMPriorSampler,
@@ -41,6 +40,7 @@ from llm_prior_bo import (
     UniformPrior,
     build_prior,
 )
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
 from llm_prior_bo.study.trial_records import STARTED_KEY
 
 CELLS = ("20x4", "100x8", "300x8", "300x16", "1000x8")

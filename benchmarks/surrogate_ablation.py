@@ -29,7 +29,7 @@ from torch import Tensor
 from benchmarks import engine
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import load_task
-from benchmarks.harness.runner import Task, run_tasks
+from llm_prior_bo.compare.runner import Task, run_tasks
 from llm_prior_bo.models import surrogate
 
 TASKS = ("fcnet_slice_localization, raw error", "lcbench_126026, diverging", "lcbench_126026", "hpobench_nn_phoneme")

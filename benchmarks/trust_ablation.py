@@ -20,12 +20,12 @@ import optuna
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import get_problem
-from benchmarks.harness.report import markdown_table
-from benchmarks.harness.runner import Record, Task, finished, run_tasks
 from benchmarks.harness.study import run_trials
-from benchmarks.harness.summary import Quartiles
 from llm_prior_bo import EvidenceTrust, LLMPriorSampler, PowerDecay, SearchSpace
 from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, run_tasks
+from llm_prior_bo.compare.statistics import Quartiles
 from llm_prior_bo.models.surrogate import fit_surrogate
 from llm_prior_bo.study.training_data import training_data_of
 

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import optuna
 
-from benchmarks.harness.report import markdown_head, markdown_row
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row
 from llm_prior_bo.study import suggestion_lock
 from llm_prior_bo.study.election import ARRIVAL_SECONDS, Election
 from llm_prior_bo.study.election import POLL_SECONDS as ELECTION_POLL

@@ -33,7 +33,7 @@ import optuna
 
 from benchmarks.harness import Quartiles, Task, finished, get_method, get_problem, make_prior, read_records, run_tasks
 from benchmarks.harness.arguments import add_run_options, new_parser, positive
-from benchmarks.harness.report import markdown_head, markdown_row, markdown_table
+from llm_prior_bo.compare.markdown import markdown_head, markdown_row, markdown_table
 
 if TYPE_CHECKING:
     from tests.workers.crew import Crew

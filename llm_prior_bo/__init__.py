@@ -7,6 +7,7 @@ model is asked.
 
 from llm_prior_bo.acquisition.prior_weighted import prior_weighted
 from llm_prior_bo.calibration.ledger import CalibrationLedger
+from llm_prior_bo.compare import ComparisonResult, ComparisonTask, compare, read_comparison
 from llm_prior_bo.decay import (
     BoundedLossDecay,
     ConstantDecay,
@@ -52,6 +53,8 @@ __all__ = [
     "BoundedLossDecay",
     "CalibrationLedger",
     "CategoricalBelief",
+    "ComparisonResult",
+    "ComparisonTask",
     "ConstantDecay",
     "Correlation",
     "DecaySchedule",
@@ -82,6 +85,7 @@ __all__ = [
     "UniformPrior",
     "answers_of",
     "build_prior",
+    "compare",
     "explain",
     "load_answer",
     "pool_priors",
@@ -89,6 +93,7 @@ __all__ = [
     "prior_from_study",
     "prior_of",
     "prior_weighted",
+    "read_comparison",
     "save_answer",
     "save_report",
     "study_statistics",

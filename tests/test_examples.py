@@ -21,7 +21,7 @@ import quickstart
 import report
 
 from benchmarks import quickstart_seeds
-from benchmarks.harness.runner import read_records
+from llm_prior_bo.compare.runner import read_records
 
 DIVERGING = {**digits.USUAL_DEFAULTS, "optimizer": "sgd_momentum", "learning_rate": 1e12}
 

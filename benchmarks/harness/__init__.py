@@ -11,19 +11,12 @@ from benchmarks.harness.dynabo import AcceptanceTest
 from benchmarks.harness.methods import METHODS, PRIOR_FREE, Method, get_method
 from benchmarks.harness.priors import PRIOR_KINDS, make_prior
 from benchmarks.harness.problems import PROBLEMS, Problem, get_problem
-from benchmarks.harness.report import draw, markdown_table
-from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
+from benchmarks.harness.report import draw
 from benchmarks.harness.study import make_tasks, run_study
-from benchmarks.harness.summary import (
-    Comparison,
-    MeanDifference,
-    Quartiles,
-    SummaryRow,
-    TrustRow,
-    paired_bootstrap,
-    summarize,
-    trust_table,
-)
+from benchmarks.harness.summary import SummaryRow, TrustRow, summarize, trust_table
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks
+from llm_prior_bo.compare.statistics import Comparison, MeanDifference, Quartiles, paired_bootstrap
 
 __all__ = [
     "METHODS",

@@ -19,10 +19,11 @@ from benchmarks.harness.arguments import add_run_options, new_parser, parse_seed
 from benchmarks.harness.methods import METHODS
 from benchmarks.harness.priors import PRIOR_KINDS
 from benchmarks.harness.problems import PROBLEMS
-from benchmarks.harness.report import draw, markdown_table
-from benchmarks.harness.runner import Record, read_records, run_tasks
+from benchmarks.harness.report import draw
 from benchmarks.harness.study import make_tasks, run_study
 from benchmarks.harness.summary import summarize, trust_table
+from llm_prior_bo.compare.markdown import markdown_table
+from llm_prior_bo.compare.runner import Record, read_records, run_tasks
 from llm_prior_bo.errors import LLMPriorError
 
 

@@ -21,23 +21,6 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 """Told apart by the colour-blind; methods beyond them are drawn dashed."""
 
 
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows, as texts by title of their column, as a Markdown table; a cell that a row does not have stays empty."""
-    titles = list(dict.fromkeys(title for row in rows for title in row))
-    lines = [*markdown_head(titles), *(markdown_row([row.get(title, "") for title in titles]) for row in rows)]
-    return "\n".join(lines) if rows else ""
-
-
-def markdown_head(titles: Sequence[str]) -> list[str]:
-    """The first two lines of a table, for tables that are printed as their rows come."""
-    return [markdown_row(titles), markdown_row(["---"] * len(titles))]
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """A line of a table."""
-    return f"| {' | '.join(cells)} |"
-
-
 def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw log10 of the best regret so far against the number of trials: a panel for each problem and kind of prior.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from optuna.samplers import BaseSampler
 from benchmarks.harness.methods import PRIOR_FREE, get_method
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import Problem, get_problem
-from benchmarks.harness.runner import Task
+from llm_prior_bo.compare.runner import Task
+from llm_prior_bo.compare.study import quiet_optuna
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import Suggestion
 
@@ -56,7 +56,7 @@ def run_trials(problem: Problem, sampler: BaseSampler, *, n_trials: int) -> Stud
     Returns:
         The study, in memory, with its finished trials.
     """
-    with _quiet_optuna():
+    with quiet_optuna():
         study = optuna.create_study(direction="minimize", sampler=sampler)
         for _ in range(n_trials):
             trial = study.ask(dict(problem.distributions))
@@ -98,14 +98,3 @@ def _told(suggestion: Suggestion | None) -> dict[str, Any] | None:
     weighed = [part for part in suggestion.answers if part.trust is not None]
     details = {"trust": suggestion.trust, "region_weights": list(weighed[0].region_weights)} if weighed else {}
     return {**{name: getattr(suggestion, name) for name in wanted}, "details": details}
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """No message a trial."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

@@ -11,7 +11,7 @@ import typer
 from llm_prior_bo.cli import commands
 from llm_prior_bo.cli.output import as_command
 
-HELP = """Ask a language model where the optimum is, read and check answers, and explain studies.
+HELP = """Ask a language model where the optimum is, read and check answers, explain studies, compare samplers.
 
 Exit codes: 0 all is well, 1 a problem was found or nobody answered, 2 the command was used wrongly.
 """

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +52,8 @@ _KINDS: dict[str, Callable[..., BaseDistribution]] = {
     "categorical": CategoricalDistribution,
 }
 _EXAMPLE = '{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": true}}'
-_OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+OBJECT_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+"""A Python object, `module:attribute`."""
 
 
 def space_from(space: str | None, study: Study | None) -> SearchSpace:
@@ -62,7 +64,7 @@ def space_from(space: str | None, study: Study | None) -> SearchSpace:
         SearchSpaceError: If what is given is no search space.
     """
     if space is not None:
-        given = _imported(space) if _OBJECT.fullmatch(space) and not Path(space).exists() else read_data(space)
+        given = imported(space) if OBJECT_NAME.fullmatch(space) and not Path(space).exists() else read_data(space)
         if isinstance(given, SearchSpace):
             return given
         if not isinstance(given, Mapping):
@@ -121,6 +123,34 @@ def read_data(path: str | Path) -> Any:
         raise ConfigurationError(f"Expected JSON or YAML in {str(path)!r}, got another text: {error}") from None
 
 
+def imported(name: str) -> Any:
+    """A Python object by its name, `module:attribute`.
+
+    Raises:
+        ConfigurationError: If there is no such object.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        with current_folder_on_path():
+            found = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"Expected a Python object {name!r} from the current folder, got: {error}") from None
+    return found
+
+
+@contextmanager
+def current_folder_on_path() -> Iterator[None]:
+    """Modules of the current folder can be imported inside, by processes started inside too."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
 def _open(storage: str) -> str | BaseStorage:
     """The storage; no file is made where there is none."""
     path = storage.removeprefix("sqlite:///") if storage.startswith("sqlite:///") else storage
@@ -128,20 +158,6 @@ def _open(storage: str) -> str | BaseStorage:
     if is_file and not Path(path).exists():
         raise ConfigurationError(f"Expected the address of a storage or a file that is there, got {storage!r}.")
     return JournalStorage(JournalFileBackend(path)) if is_file and path == storage else storage
-
-
-def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"Expected a Python object {name!r} from the current folder, got: {error}") from None
-    finally:
-        sys.path.remove(os.getcwd())
-    return found
 
 
 def _distribution(name: str, given: object) -> BaseDistribution:

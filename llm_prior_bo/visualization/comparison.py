@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from optuna import Study
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from llm_prior_bo.errors import ConfigurationError
@@ -42,8 +42,8 @@ class Curve:
     upper: FloatArray
 
 
-def best_values(study: Study) -> FloatArray:
-    """Best value so far after each trial that has ended, infeasible ones left aside, `n`; NaN before the first value.
+def trial_values(study: Study) -> FloatArray:
+    """Value of each trial that has ended, `n`; NaN for those that failed, were pruned or are infeasible.
 
     Raises:
         ConfigurationError: If the study has several objectives.
@@ -63,9 +63,28 @@ def best_values(study: Study) -> FloatArray:
         else np.nan
         for trial in trials
     ]
-    best = np.fmax if study.direction == StudyDirection.MAXIMIZE else np.fmin
-    result: FloatArray = best.accumulate(np.array(values, dtype=np.float64))
+    return np.array(values, dtype=np.float64)
+
+
+def best_so_far(values: npt.ArrayLike, *, direction: str) -> FloatArray:
+    """Best value after each trial, `n`; NaN before the first value.
+
+    Args:
+        values: Value of each trial, `n`; NaN where there is none.
+        direction: "minimize" or "maximize".
+    """
+    best = np.fmax if direction == "maximize" else np.fmin
+    result: FloatArray = best.accumulate(np.asarray(values, dtype=np.float64))
     return result
+
+
+def best_values(study: Study) -> FloatArray:
+    """Best value so far after each trial that has ended, infeasible ones left aside, `n`; NaN before the first value.
+
+    Raises:
+        ConfigurationError: If the study has several objectives.
+    """
+    return best_so_far(trial_values(study), direction=study.direction.name.lower())
 
 
 def curve(name: str, runs: Study | Sequence[Run]) -> Curve:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import engine, surrogate_ablation
-from benchmarks.harness.runner import Task, read_records
+from llm_prior_bo.compare.runner import Task, read_records
 
 
 def record(method: str, seed: int, values: list[float | None], *, problem: str = "small") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness import __main__ as command_line
-from benchmarks.harness.runner import read_records
+from llm_prior_bo.compare.runner import read_records
 
 ROOT = Path(__file__).parents[2]
 

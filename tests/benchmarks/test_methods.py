@@ -8,9 +8,9 @@ from optuna.samplers import RandomSampler
 from benchmarks.harness.methods import METHODS, PRIOR_FREE, get_method
 from benchmarks.harness.priors import make_prior
 from benchmarks.harness.problems import get_problem
-from benchmarks.harness.runner import Task
 from benchmarks.harness.study import run_study
 from llm_prior_bo import LLMPriorSampler
+from llm_prior_bo.compare.runner import Task
 from llm_prior_bo.decay import loss_bound
 from llm_prior_bo.errors import ConfigurationError
 from llm_prior_bo.study.diagnostics import study_statistics

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.report import draw, markdown_table
+from benchmarks.harness.report import draw
 from benchmarks.harness.summary import summarize, trust_table
+from llm_prior_bo.compare.markdown import markdown_table
 from llm_prior_bo.errors import ConfigurationError
 from tests.benchmarks.records import record
 
@@ -36,9 +37,6 @@ class TestTable:
             "| --- | --- | --- | --- | --- |",
             "| branin | weak | evidence | 1 | 0.75 |",
         ]
-
-    def test_of_nothing(self) -> None:
-        assert markdown_table([]) == ""
 
 
 class TestFigure:

@@ -15,8 +15,8 @@ import pytest
 from benchmarks import acquisition_maximum, answer_calibration, asking_again, failing_region, real_answers
 from benchmarks.harness.hpo_tasks import distributions, load_task
 from benchmarks.harness.recordings import collect, context_of, write_prompts
-from benchmarks.harness.runner import Task
 from llm_prior_bo import SearchSpace
+from llm_prior_bo.compare.runner import Task
 from llm_prior_bo.elicitation import PROMPT_VERSION, prompt_hash, render_prompt
 from llm_prior_bo.elicitation.replay import read_exchanges
 

@@ -7,8 +7,8 @@ import optuna
 import pytest
 
 from benchmarks.harness.problems import get_problem
-from benchmarks.harness.runner import Task
 from benchmarks.harness.study import make_tasks, run_study, run_trials
+from llm_prior_bo.compare.runner import Task
 from llm_prior_bo.errors import ConfigurationError
 
 WHAT_IS_TOLD = {"phase", "exponent", "log_acquisition", "log_prior", "loss_bound", "details"}

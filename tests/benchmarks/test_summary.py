@@ -1,19 +1,9 @@
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pytest
 
-from benchmarks.harness.summary import (
-    Comparison,
-    MeanDifference,
-    Quartiles,
-    group_by_seed,
-    paired_bootstrap,
-    summarize,
-    trust_table,
-)
+from benchmarks.harness.summary import group_by_seed, summarize, trust_table
+from llm_prior_bo.compare.statistics import Comparison, Quartiles
 from llm_prior_bo.errors import ConfigurationError
 from tests.benchmarks.records import record
 
@@ -35,15 +25,6 @@ class TestSummary:
         row = summarize(RECORDS, at=(1, 2))[0]
         assert (row.problem, row.prior, row.method, row.n) == ("branin", "weak", "evidence", 5)
         assert row.regret == {1: Quartiles(8.0, 8.0, 8.0), 2: Quartiles(2.0, 3.0, 4.0)}
-
-    def test_quartiles_next_to_an_infinite_value(self) -> None:
-        assert Quartiles.of([1.0, 2.0, 3.0, math.inf]) == Quartiles(2.0, 3.0, math.inf)
-
-    def test_quartiles_as_text(self) -> None:
-        quartiles = Quartiles(0.125, 2.0, 31.0)
-        assert quartiles.text(".2f") == "2.00 (0.12 .. 31.00)"
-        assert quartiles.text(".4g") == "2 (0.125 .. 31)"
-        assert str(quartiles) == "2 (0.12 to 31)"
 
     def test_comparison_is_paired_by_seed(self) -> None:
         row, reference = summarize(RECORDS, at=(1, 2))
@@ -130,35 +111,3 @@ class TestTrust:
     def test_records_of_samplers_that_say_nothing(self) -> None:
         silent = {**record("random", 0, [1.0]), "trials": [None]}
         assert trust_table([silent], at=(1,)) == []
-
-
-class TestBootstrap:
-    def test_constant_difference_has_no_width(self) -> None:
-        assert paired_bootstrap([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], seed=0) == MeanDifference(-1.0, -1.0, -1.0)
-
-    def test_agrees_with_resampled_means(self) -> None:
-        rng = np.random.default_rng(0)
-        a, b = rng.gamma(2.0, size=30), rng.gamma(2.0, size=30)
-        own = paired_bootstrap(a, b, n_resamples=20_000, seed=1)
-        rows = np.random.default_rng(2).integers(30, size=(20_000, 30))
-        low, high = np.quantile((a - b)[rows].mean(axis=1), [0.025, 0.975])
-        assert own.mean == pytest.approx((a - b).mean())
-        assert (own.low, own.high) == pytest.approx((low, high), abs=0.02)
-
-    def test_one_pair_has_no_width(self) -> None:
-        assert paired_bootstrap([3.0], [1.0], seed=0) == MeanDifference(2.0, 2.0, 2.0)
-
-    def test_width_of_a_large_sample(self) -> None:
-        a = np.random.default_rng(0).standard_normal(400)
-        own = paired_bootstrap(a, np.zeros(400), seed=0)
-        assert own.high - own.low == pytest.approx(2 * 1.96 * a.std() / math.sqrt(400), rel=0.1)
-
-    def test_same_seed_same_interval(self) -> None:
-        a, b = [1.0, 4.0, 2.0], [0.0, 1.0, 5.0]
-        assert paired_bootstrap(a, b, seed=3) == paired_bootstrap(a, b, seed=3)
-        assert str(MeanDifference(0.5, -0.25, 1.0)) == "+0.5 (-0.25 to +1)"
-
-    @pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [1.0, 2.0])])
-    def test_numbers_that_are_no_pairs_are_refused(self, a: list[float], b: list[float]) -> None:
-        with pytest.raises(ConfigurationError, match=f"at least one, got {len(a)} and {len(b)}"):
-            paired_bootstrap(a, b, seed=0)

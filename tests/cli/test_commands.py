@@ -17,7 +17,7 @@ from tests.cli.conftest import ANSWER, Run
 from tests.elicitation.fake_server import FakeServer
 from tests.scripts import ROOT
 
-NAMES = ("ask", "check", "explain", "record", "report", "show")
+NAMES = ("ask", "check", "compare", "explain", "record", "report", "show")
 ASK = ("--model", "openai/local", "--space", "space.json", "--max-retries", "0")
 
 

@@ -39,7 +39,7 @@ def test_help(run: Run, call: str, said: str) -> None:
 def test_the_page_has_the_help_of_all_commands() -> None:
     assert [call for call, _ in HELP] == [
         "--help",
-        *(f"{n} --help" for n in ("ask", "record", "show", "check", "explain", "report")),
+        *(f"{n} --help" for n in ("ask", "record", "show", "check", "explain", "report", "compare")),
     ]
 
 

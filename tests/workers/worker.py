@@ -22,8 +22,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from benchmarks.harness.runner import end_with_parent
 from llm_prior_bo import LLMElicitor, LLMPriorSampler, PriorAnswer, RefreshPolicy, SearchSpace, build_prior
+from llm_prior_bo.compare.runner import end_with_parent
 from llm_prior_bo.elicitation import LiteLLMClient
 from llm_prior_bo.optimization.prior_source import ElicitedPriorSource
 from llm_prior_bo.study.suggestion_lock import SWITCH

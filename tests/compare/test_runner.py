@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.harness.runner import Record, Task, read_records, run_tasks
+from llm_prior_bo.compare.runner import Record, Task, read_records, run_tasks
 from llm_prior_bo.errors import ConfigurationError, PersistenceError
-from tests.benchmarks import work
-from tests.benchmarks.work import TASKS
+from tests.compare import work
+from tests.compare.work import TASKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +81,7 @@ class TestResuming:
         assert len(out.read_text().splitlines()) == 4
 
     def test_after_a_kill_which_ends_the_workers_too(self, out: Path) -> None:
-        command = [sys.executable, "-m", "tests.benchmarks.work", str(out)]
+        command = [sys.executable, "-m", "tests.compare.work", str(out)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(3000):
             if len(read_records(out)) == 2 or process.poll() is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.harness.runner import Task, run_tasks
+from llm_prior_bo.compare.runner import Task, run_tasks
 
 TASKS = [Task("p", "q", method, seed, 1) for method in ("a", "b") for seed in range(2)]
 
