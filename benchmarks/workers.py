@@ -13,7 +13,8 @@ depend on the machine.
 `throughput` counts suggestions a second of real processes whose objectives take no time, with the lock that makes
 workers choose one after the other and without it (`LLM_PRIOR_BO_SUGGESTION_LOCK=0`), and the pairs of suggestions that
 the lock is there to prevent, in studies of one length. Rates are those of the machine and of whatever else it does;
-their ratios are what carries over.
+processor seconds carry over: with the lock a study gets at most one suggestion in the time of one, without it each core
+of the workers as many.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ PROBLEMS = ("branin", "hartmann6", "mixed")
 PRIORS = ("weak", "uniform")
 N_WORKERS = (1, 8)
 CHECKPOINTS = (10, 20, 40)
-RATE_COLUMNS = ("storage", "processes", "lock, 1/s", "no lock, 1/s", "no lock / lock", "lock, near", "no lock, near")
+RATE_COLUMNS = ("storage", "processes", "lock", "trials a second", "processor seconds a trial", "near, at a time")
 COLUMNS = ("storage", "processes", "questions", "trials finished", "lost", "failed", "equal", "near, at a time")
 
 
@@ -161,14 +162,13 @@ def _wait_for_all(crew: Crew) -> None:
 def throughput(storages: Sequence[str], n_workers: Sequence[int], n_trials: int) -> Iterator[str]:
     """The table of suggestions a second, line by line."""
     yield from markdown_head(RATE_COLUMNS)
-    for storage, n in itertools.product(storages, n_workers):
-        locked, free = (_rate_and_near_pairs(storage, n, n_trials, lock=lock) for lock in (True, False))
-        rates = [f"{locked[0]:.1f}", f"{free[0]:.1f}", f"{free[0] / locked[0]:.2f}"]
-        yield markdown_row([storage, str(n), *rates, str(locked[1]), str(free[1])])
+    for storage, n, lock in itertools.product(storages, n_workers, (True, False)):
+        rate, used, n_near = _rated(storage, n, n_trials, lock=lock)
+        yield markdown_row([storage, str(n), "on" if lock else "off", f"{rate:.2f}", f"{used:.3f}", str(n_near)])
 
 
-def _rate_and_near_pairs(storage: str, n_workers: int, n_trials: int, *, lock: bool) -> tuple[float, int]:
-    """Finished trials a second, and pairs that ran at the same time in nearly one place."""
+def _rated(storage: str, n_workers: int, n_trials: int, *, lock: bool) -> tuple[float, float, int]:
+    """Finished trials a second, processor time of one, and pairs that ran at the same time in nearly one place."""
     from tests.workers.crew import ANSWER, Crew
     from tests.workers.worker import STUDY, Given, quick
 
@@ -183,7 +183,8 @@ def _rate_and_near_pairs(storage: str, n_workers: int, n_trials: int, *, lock: b
         ends = sorted(trial.datetime_complete.timestamp() for trial in trials if trial.datetime_complete is not None)
         # Workers begin and end at different times, and the first suggestion of each is a slow one.
         middle = ends[len(ends) // 5 : len(ends) - len(ends) // 10]
-        return (len(middle) - 1) / (middle[-1] - middle[0]), len(crew.tally().near)
+        rate = (len(middle) - 1) / (middle[-1] - middle[0])
+        return rate, crew.used() / len(trials), len(crew.tally().near)
 
 
 def _print_to(path: Path, lines: Iterable[str]) -> None:

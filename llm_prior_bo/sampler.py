@@ -114,17 +114,19 @@ class LLMPriorSampler(Displayed, BaseSampler):
         pruned: "avoid": pruned trials are places not to go again. "last_value": the surrogate learns from their last
             intermediate values too, as no better than the median of the finished trials.
         independent_sampler: For parameters outside the common space that the prior has no opinion on; random if `None`.
-        trial_attributes: Whether every trial says in user attributes what the prior had to do with it, for Optuna
-            Dashboard, `study.trials_dataframe()` and MLflow: `llm_prior_phase` ("startup", "model", "independent"),
-            `llm_prior_source` ("mode", "region", "draw", "uniform", "enqueued"), `llm_prior_region`, `llm_prior_trust`,
-            `llm_prior_exponent`, `llm_prior_log_prior` and `llm_prior_loss_bound`, as far as they are known
-            (`Suggestion`). They are set when the objective asks for the first parameter that was not enqueued, with
-            up to six writes to the storage a trial. `get_statistics` tells the same without them.
         warn_independent_sampling: Whether an `IndependentSamplingWarning` says, once a parameter, why it is sampled on
             its own.
         seed: Seed of all randomness; the same seed and the same answer give the same trials.
         **llm_options: With `model` only, what `LLMOptions` lists: `n_answers`, `max_context_trials`, `timeout`,
             `max_retries`, `budget_usd`, `blinded`, `api_base`, `api_key` and so on.
+
+    Attributes:
+        trial_attributes: Set it to `True`, and every trial says in user attributes what the prior had to do with it,
+            for Optuna Dashboard, `study.trials_dataframe()` and MLflow: `llm_prior_phase` ("startup", "model" or
+            "independent"), `llm_prior_source` ("mode", "region", "draw", "uniform", "enqueued"), `llm_prior_region`,
+            `llm_prior_trust`, `llm_prior_exponent`, `llm_prior_log_prior` and `llm_prior_loss_bound`, as far as they
+            are known (`Suggestion`). They are set when the objective asks for the first parameter that was not
+            enqueued, with up to six writes to the storage a trial. `get_statistics` tells the same without them.
 
     Raises:
         ConfigurationError: If arguments contradict each other or are out of range.
@@ -146,7 +148,6 @@ class LLMPriorSampler(Displayed, BaseSampler):
         refresh: RefreshPolicy | None = DEFAULT_REFRESH,
         pruned: PrunedTrials = "avoid",
         independent_sampler: BaseSampler | None = None,
-        trial_attributes: bool = False,
         warn_independent_sampling: bool = True,
         seed: int | None = None,
         **llm_options: Unpack[LLMOptions],
@@ -175,7 +176,7 @@ class LLMPriorSampler(Displayed, BaseSampler):
         )
         self._independent_sampler = independent_sampler or PerTrialRandomSampler(seed)
         self._independent_warnings = IndependentWarnings(warn_independent_sampling)
-        self._trial_attributes = bool(trial_attributes)
+        self.trial_attributes = False
         self._asked = AskedParameters()
         self._chosen: PerStudy[dict[int, Suggestion]] = PerStudy(dict)
 
@@ -321,7 +322,7 @@ class LLMPriorSampler(Displayed, BaseSampler):
 
     def _tell(self, study: Study, trial: FrozenTrial, suggestion: Suggestion | None) -> None:
         """Say in user attributes what the prior had to do with a trial, where the user wants them."""
-        if self._trial_attributes:
+        if self.trial_attributes:
             write_trial_attributes(study, trial, suggestion)
 
     def _suggestion(self, study: Study, trial: FrozenTrial) -> Suggestion | None:

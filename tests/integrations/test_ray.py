@@ -64,7 +64,7 @@ def test_a_tuner(tmp_path: Path) -> None:
     from ray import tune
 
     with answering() as server:
-        search = search_with(asking_sampler(server, trial_attributes=True))
+        search = search_with(asking_sampler(server))
         tuner = tune.Tuner(
             lambda config: {"loss": loss(**config)},
             tune_config=tune.TuneConfig(search_alg=search, num_samples=8, max_concurrent_trials=2),

@@ -17,8 +17,8 @@ optuna_integration = pytest.importorskip("optuna_integration")
 
 @pytest.fixture
 def study() -> optuna.Study:
-    elicitor = FixedElicitor(BELIEF)
-    sampler = LLMPriorSampler(elicitor=elicitor, search_space=SPACE, n_startup_trials=2, seed=0, trial_attributes=True)
+    sampler = LLMPriorSampler(elicitor=FixedElicitor(BELIEF), search_space=SPACE, n_startup_trials=2, seed=0)
+    sampler.trial_attributes = True
     return optuna.create_study(study_name="tracked", sampler=sampler)
 
 

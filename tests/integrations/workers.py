@@ -32,11 +32,13 @@ def asking_sampler(server: FakeServer, **options: Any) -> LLMPriorSampler:
     """A sampler that asks it, once."""
     elicitor = LLMElicitor("openai/m", api_base=server.url, api_key="none", timeout=60.0)
     options = {"search_space": SPACE, "n_startup_trials": 4, "refresh": None, "seed": 0, **options}
-    return LLMPriorSampler(elicitor=elicitor, **options)
+    sampler = LLMPriorSampler(elicitor=elicitor, **options)
+    sampler.trial_attributes = True
+    return sampler
 
 
 def new_study(server: FakeServer, storage: BaseStorage | str | None = None) -> optuna.Study:
-    return optuna.create_study(storage=storage, sampler=asking_sampler(server, trial_attributes=True))
+    return optuna.create_study(storage=storage, sampler=asking_sampler(server))
 
 
 def loss(x: float, rate: float) -> float:

@@ -34,9 +34,11 @@ def evaluate(trial: optuna.Trial) -> float:
     return (trial.suggest_float("x", 0.0, 1.0) - 0.3) ** 2 + abs(trial.suggest_float("y", 0.0, 1.0) - 0.6)
 
 
-def sampler(**options: Any) -> LLMPriorSampler:
-    options = {"search_space": SPACE, "n_startup_trials": 2, "seed": 0, "trial_attributes": True, **options}
-    return LLMPriorSampler(elicitor=FixedElicitor(BELIEF), **options)
+def sampler(*, trial_attributes: bool = True, **options: Any) -> LLMPriorSampler:
+    options = {"search_space": SPACE, "n_startup_trials": 2, "seed": 0, **options}
+    made = LLMPriorSampler(elicitor=FixedElicitor(BELIEF), **options)
+    made.trial_attributes = trial_attributes
+    return made
 
 
 def told(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
@@ -79,7 +81,7 @@ class TestNames:
 
 class TestInAStudy:
     def test_off_unless_asked_for(self) -> None:
-        study = optuna.create_study(sampler=sampler(trial_attributes=False))
+        study = optuna.create_study(sampler=LLMPriorSampler(elicitor=FixedElicitor(BELIEF), search_space=SPACE))
         study.optimize(evaluate, n_trials=3)
         assert [trial.user_attrs for trial in study.trials] == [{}, {}, {}]
 

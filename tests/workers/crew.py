@@ -136,6 +136,10 @@ class Crew:
         """Seconds that trials waited for their parameters, where the objective notes it."""
         return [float(line) for path in self.folder.glob("waited-*") for line in path.read_text().splitlines()]
 
+    def used(self) -> float:
+        """Seconds of processor time that all workers together have spent on their trials, if none was killed."""
+        return sum(float(path.read_text()) for path in self.folder.glob("used-*"))
+
     def tally(self) -> Tally:
         """What became of the study."""
         with _quietly():

@@ -184,4 +184,6 @@ def _run(job: Job) -> None:
         with job.path("finished").open("a") as file:
             file.write(json.dumps({**line, "published": published}) + "\n")
 
+    used = time.process_time()
     study.optimize(lambda trial: job.objective(job, trial), n_trials=job.n_trials, callbacks=[note])
+    job.path("used").write_text(str(time.process_time() - used))
