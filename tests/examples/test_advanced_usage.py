@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import advanced_usage
+import pytest
+
+from llm_prior_bo import MixturePrior, PriorAnswer, answers_of
+from llm_prior_bo.elicitation.replay import read_exchanges
+
+
+def test_both_studies(capsys: pytest.CaptureFixture[str]) -> None:
+    studies = advanced_usage.main(n_trials=2)
+    output = capsys.readouterr().out
+    assert "few strong trees, cheap end of the front" in output
+    asked, pooled = studies["asked"], studies["pooled"]
+    assert [len(trial.values) for trial in asked.trials] == [2, 2]
+    assert all(set(trial.constraints) == {"nodes"} for trial in asked.trials)
+    assert len(answers_of(asked)) == 1
+    assert answers_of(pooled) == ()
+
+
+def test_pooled_density_has_the_regions_of_both() -> None:
+    exchange = read_exchanges(advanced_usage.RECORDED_ANSWERS)[0]
+    model_answer = PriorAnswer.model_validate_json(exchange.completions[0])
+    prior = advanced_usage.pooled_prior(model_answer)
+    assert isinstance(prior, MixturePrior)
+    # Two thirds of the model's confidence, one third of one's own.
+    assert prior.weights.tolist() == pytest.approx([0.88 / 3, 0.88 / 3, 0.7 / 3])
+
+
+def test_two_questions_are_recorded() -> None:
+    assert [exchange.trial_number for exchange in read_exchanges(advanced_usage.RECORDED_ANSWERS)] == [0, 10]
+
+
+@pytest.mark.parametrize(("n", "exponent"), [(0, 1.0), (10, 1.0), (16, 0.6), (25, 0.0), (40, 0.0)])
+def test_own_decay(n: int, exponent: float) -> None:
+    assert advanced_usage.fade_out(n) == pytest.approx(exponent)
