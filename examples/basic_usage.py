@@ -74,10 +74,11 @@ def run(name: str, seed: int, *, n_trials: int, model: str | None = None) -> opt
     return study
 
 
-def run_all(seeds: Sequence[int], **options: Any) -> dict[str, list[optuna.Study]]:
-    """A study of every sampler for every seed, as many at once as there are processors."""
-    work = [joblib.delayed(run)(name, seed, **options) for name in samplers() for seed in seeds]
-    studies = iter(joblib.Parallel(n_jobs=min(len(seeds), joblib.cpu_count()))(work))
+def compare(first: optuna.Study, seeds: Sequence[int], **options: Any) -> dict[str, list[optuna.Study]]:
+    """A study of every sampler for every seed, as many at once as there are processors; the first is done already."""
+    _, *others = [(name, seed) for name in samplers() for seed in seeds]
+    parallel = joblib.Parallel(n_jobs=min(len(seeds), joblib.cpu_count()))
+    studies = iter([first, *parallel(joblib.delayed(run)(name, seed, **options) for name, seed in others)])
     return {name: [next(studies) for _ in seeds] for name in samplers()}
 
 
@@ -135,10 +136,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="LiteLLM model string to ask, instead of the recorded answer")
-    parser.add_argument("--trials", type=int, default=15, help="trials for each study (default: 15)")
-    parser.add_argument("--seeds", type=int, default=5, help="studies for each sampler (default: 5)")
+    parser.add_argument("--trials", type=positive, default=15, help="trials for each study (default: 15)")
+    parser.add_argument("--seeds", type=positive, default=3, help="studies for each sampler (default: 3)")
     parser.add_argument("--out", type=Path, default=Path(), help="folder for the two pages (default: here)")
     return parser.parse_args(arguments)
+
+
+def positive(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above zero, got {text!r}")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, list[optuna.Study]]:
@@ -148,8 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[optuna.Study]
     print(f"Seven hyperparameters of a small network: error on {N_VALIDATION} validation rows, {n_trials} trials.\n")
     study = run("LLM prior", 0, n_trials=n_trials, model=model)
     show(study)
-    print(f"\nNow {options.seeds} studies for each sampler ...")
-    studies = run_all(range(options.seeds), n_trials=n_trials, model=model)
+    print(f"\nNow the samplers, {options.seeds} studies each ...")
+    studies = compare(study, range(options.seeds), n_trials=n_trials, model=model)
     print(f"\nBest validation error so far, then error on {N_TEST} test rows: median (quartiles) of the seeds")
     print(results_table(studies, n_trials=n_trials))
     save_figure(studies, out / "comparison.html")

@@ -6,8 +6,6 @@ import basic_usage
 import optuna
 import pytest
 
-from llm_prior_bo import LLMPriorSampler
-
 
 def study_of(errors: list[float], *, test_error: float) -> optuna.Study:
     study = optuna.create_study()
@@ -32,9 +30,11 @@ def test_a_live_model_can_be_asked() -> None:
     assert str(basic_usage.llm_prior(0, model="gpt-4o")) == "LLMPriorSampler(gpt-4o)"
 
 
-def test_the_same_seed_gives_the_same_sampler() -> None:
-    sampler = basic_usage.samplers()["LLM prior"](0)
-    assert isinstance(sampler, LLMPriorSampler)
+@pytest.mark.parametrize("trials", ["0", "-1", "many"])
+def test_bad_budget_is_refused(trials: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        basic_usage.main(["--trials", trials])
+    assert "above zero" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("n_trials", "marks"), [(2, [2]), (5, [5]), (6, [5, 6]), (25, [5, 10, 25])])

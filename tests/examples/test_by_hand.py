@@ -12,7 +12,7 @@ def test_file_is_read_edited_and_used(capsys: pytest.CaptureFixture[str]) -> Non
     assert "likeliest point: {'C': " in output
     assert all(name in output for name in studies)
     first = studies["belief of the file"].trials[0].params
-    assert first == {"C": pytest.approx(10), "gamma": pytest.approx(0.03), "n_components": 30, "scaler": "standard"}
+    assert first == {"C": pytest.approx(5), "gamma": pytest.approx(0.1), "n_components": 8, "scaler": "standard"}
 
 
 def test_edited_answer_is_another_density() -> None:
