@@ -140,8 +140,8 @@ def colleague_belief() -> PriorAnswer:
         },
         categorical={"criterion": {"entropy": 0.8}, "bootstrap": {False: 0.85}},
         confidence=0.7,
-        notes="The memory cuts the accurate end off: 22 trees with leaves of 2 images have too many nodes, 17 with leaves "
-        "of 4 fit in.",
+        notes="The memory cuts the accurate end off: 22 trees with leaves of 2 images have too many nodes, 17 with "
+        "leaves of 4 fit in.",
     )
 
 
