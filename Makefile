@@ -29,8 +29,8 @@ PLAIN = tests/test_fast_path.py tests/acquisition/test_log_sum.py tests/acquisit
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed-examples  ## tune a small network, offline, on a recorded answer
-	@$(BIN)/python examples/quickstart.py
+demo: $(VENV)/.installed-examples  ## tune a small network on a recorded answer, offline, and compare
+	@$(BIN)/python examples/basic_usage.py
 
 test: $(VENV)/.installed-dev  ## all tests but the slow ones, in two processes
 	@$(PYTEST) $(PYTEST_FLAGS)

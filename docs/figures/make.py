@@ -3,8 +3,8 @@
     python docs/figures/make.py              # all of them, about a minute
     python docs/figures/make.py marginals    # one of them
 
-`overview` runs the quickstart's study (25 trials, seed 0, the recorded answer); the others only evaluate densities and
-schedules.
+`overview` runs the study of `examples/basic_usage.py` (25 trials, seed 0, the recorded answer); the others evaluate
+densities and schedules only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-from digits import DigitsTask, search_space, use_one_thread
-from quickstart import RECORDED_ANSWER, llm_prior_study
+from basic_usage import RECORDED_ANSWER, be_quiet_and_quick, llm_prior, tune
+from digits import DigitsTask, describe, search_space
 from style import BLUE, GREEN, GREY, ORANGE, PINK, draw_named, headline, save
 
 from llm_prior_bo import (
@@ -45,8 +45,9 @@ SEED = 0
 
 
 def recorded_elicitation() -> Elicitation:
-    """The recorded answer to the quickstart's question, read as the sampler reads it."""
-    study = llm_prior_study(seed=SEED, model=None)
+    """The recorded answer to the question of `examples/basic_usage.py`, read as the sampler reads it."""
+    study = optuna.create_study()
+    describe(study)
     context = study_context(study, SearchSpace(search_space()))
     return ReplayElicitor(RECORDED_ANSWER).elicit(context)
 
@@ -57,7 +58,7 @@ def recorded_elicitation() -> Elicitation:
 def overview(path: Path) -> None:
     """What the model said, the density it becomes, and the trials of one study."""
     answer = recorded_elicitation().answer
-    study = _run_quickstart()
+    study = _run_basic_usage()
     figure = Figure(figsize=(11.8, 4.4), layout="constrained")
     grid = figure.add_gridspec(2, 3, height_ratios=(3, 1), width_ratios=(1.08, 1.0, 1.12))
     _draw_answer(figure.add_subplot(grid[:, 0]), answer)
@@ -69,12 +70,9 @@ def overview(path: Path) -> None:
     _save(figure, path)
 
 
-def _run_quickstart() -> optuna.Study:
-    use_one_thread()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = llm_prior_study(seed=SEED, model=None)
-    study.optimize(DigitsTask.load(seed=SEED).objective, n_trials=N_TRIALS)
-    return study
+def _run_basic_usage() -> optuna.Study:
+    be_quiet_and_quick()
+    return tune(llm_prior(SEED), DigitsTask.load(seed=SEED), n_trials=N_TRIALS)
 
 
 def _draw_answer(axes: Axes, answer: PriorAnswer) -> None:
