@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import optuna
 
+from benchmarks.harness.answer_methods import METHODS
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import Distributions, load_task, run_trials
 from benchmarks.harness.recordings import BLINDED, BUDGET, context_of, recorded_answers
 from benchmarks.harness.report import markdown_table
 from benchmarks.harness.runner import Record, Task, finished, read_records, run_tasks
 from benchmarks.harness.summary import MeanDifference, Quartiles, paired_bootstrap
-from benchmarks.real_answers import METHODS
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, StudyContext, build_prior, pool_priors
 from llm_prior_bo.elicitation.blinding import blind
 
