@@ -145,7 +145,7 @@ def main() -> None:
     rows: dict[str, Row] = {}
     for path in sorted(options.answers.glob("*.json")):
         name = path.name.removesuffix(".json").removesuffix(".answer")
-        if "." in name:  # a question without names
+        if "." in name or name in LIVE_TASKS:  # a question without names; a task without a known optimum
             continue
         task = load_task(options.data, name)
         rows[name] = score_task(task, answers_about(options.answers, name, SearchSpace(distributions(task))))
