@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.harness.arguments import new_parser
 from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task
+from benchmarks.harness.live_tasks import LIVE_TASKS
 from benchmarks.harness.report import markdown_table
 from llm_prior_bo import PriorAnswer, SearchSpace
 from llm_prior_bo.calibration.scoring import AnswerScore, fit_coverage, score_answer
