@@ -16,8 +16,9 @@ Methods that ask a language model once run on recorded replies (`record_peers`);
 `--smac PYTHON` or `--neps PYTHON` (see `peers/external.py`). What is not available for a task is left out.
 
 A record holds `values` and, where the task has them, `test` of every trial, `params` in the unit cube to four digits
-(`null`: not active), `seconds` in all and `objective_seconds` of them, `best_known`, `counts` of the questions to a
-model and, for the package's sampler, `trace`. The same command takes up an interrupted run again.
+(`null`: not active), `seconds` in all and `objective_seconds` of them, `best_known` (`null` for live tasks: take the
+best value of all studies of the task and the seed), `counts` of the questions to a model and, for the package's
+sampler, `trace`. The same command takes up an interrupted run again.
 """
 
 from __future__ import annotations
@@ -295,8 +296,12 @@ def _result(study: optuna.Study, problem: BenchmarkTask, *, seconds: float) -> d
         "objective_seconds": sum(trial.user_attrs["seconds"] for trial in trials),
         "best_known": problem.best_known,
         "counts": counts,
-        "trace": trace_of(study),
+        "trace": {n: [_rounded(value) for value in told] for n, told in trace_of(study).items()},
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 # What is run ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 | `random` | placebo: every interval of the answer at a random place, as wide as it was; choices permuted |
 | `mirrored` | placebo: every interval mirrored in its range, as sure as before |
 | `other` | placebo: the recorded answer about another task with the very same parameters |
-| `neutral` | the recorded answer to the question without names and description |
+| `neutral` | the recorded answer to the question without names and description, in version 1 of its wording |
 | `earlier` | the best trials of three to five earlier studies of other data sets, one region each |
 | `earlier and own` | both, pooled with equal weights; evidence weighs the regions anew at every trial |
 | `off-centre` | on a landscape: beside the optimum |

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna import Trial
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task
 from benchmarks.harness.live_tasks import LIVE_TASKS, Config, LiveTask, Scores, active
@@ -97,9 +97,14 @@ def _landscape(problem: Problem) -> BenchmarkTask:
         distributions=dict(problem.distributions),
         default=space.decode([0.5] * len(space)),
         best_known=problem.optimal_value,
-        suggest=lambda trial: {name: trial._suggest(name, d) for name, d in problem.distributions.items()},
+        suggest=lambda trial: {name: _suggest(trial, name, d) for name, d in problem.distributions.items()},
         evaluate=lambda config, _: Scores(problem.evaluate(config), None),
     )
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> float:
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high)
 
 
 def _of_folder(name: str, data: Path) -> BenchmarkTask:

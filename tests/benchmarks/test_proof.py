@@ -10,10 +10,12 @@ from benchmarks import proof
 from benchmarks.harness import beliefs
 from benchmarks.harness.live_tasks import LIVE_TASKS
 from benchmarks.harness.problems import LANDSCAPES
-from benchmarks.harness.recordings import TASKS, collect, write_prompts
+from benchmarks.harness.recordings import TASKS, collect, collect_questions, write_prompts, write_questions
 from benchmarks.harness.runner import Task
 from benchmarks.harness.tasks import find_task
 from benchmarks.proof import METHODS, Means, Setting, best_guess, is_possible, planned, run_study, startup_of_control_1
+from benchmarks.record_peers import questions
+from llm_prior_bo.elicitation import FunctionClient
 from llm_prior_bo.errors import ConfigurationError
 from tests.benchmarks.test_scripts import ANSWER
 
@@ -97,6 +99,38 @@ def test_tasks_of_a_folder(recorded: Path) -> None:
     assert len(startup_of_control_1(setting)) == 5
     with pytest.raises(ConfigurationError, match="pass --data"):
         find_task("small", None)
+
+
+def test_a_live_model_is_asked_at_every_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = json.dumps({"notes": "", "configuration": {"x0": 3.0, "x1": 2.0}})
+    monkeypatch.setattr(proof, "LiteLLMClient", lambda _: FunctionClient(lambda _: reply))
+    record = run_study(Task("branin", "none", "LLM every trial", 0, 3), means=Means(model="a-model"))
+    assert record["counts"] == {"asked": 3, "failed": 0, "unusable": 0}
+    assert len({tuple(point) for point in record["params"]}) == 1
+    with pytest.raises(ConfigurationError, match="pass --model"):
+        run("branin", "none", "LLM every trial")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "reply"),
+    [
+        ("one-shot", "one-shot, then TPE", {"configurations": [{"rate": 0.5, "depth": 2, "booster": "linear"}] * 5}),
+        ("narrowing", "narrowed TPE", {"ranges": [{"parameter": "depth", "low": 2, "high": 2}]}),
+        ("narrowing", "narrowed GPSampler", {"ranges": [{"parameter": "depth", "low": 2, "high": 2}]}),
+    ],
+)
+def test_recorded_replies(
+    kind: str, method: str, reply: dict[str, Any], recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = questions(kind, ["small"], recorded)
+    write_questions(asked, tmp_path)
+    (tmp_path / f"{asked['small'].hash}.answer.txt").write_text(json.dumps(reply), encoding="utf-8")
+    collect_questions(asked, tmp_path, tmp_path, model="a model")
+    monkeypatch.setattr(proof, "recording", lambda _, task: tmp_path / f"{task}.json")
+    assert is_possible("small", "none", method, Means(recorded))
+    record = run("small", "none", method, data=recorded, n_trials=5)
+    assert record["counts"] == {"asked": 1, "failed": 0, "unusable": 0}
+    assert {point[1] for point in record["params"]} == {round(1.5 / 8, 4)}  # a depth of 2
 
 
 def test_what_can_be_run() -> None:
