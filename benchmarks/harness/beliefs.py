@@ -146,11 +146,15 @@ def sibling_of(name: str) -> str | None:
     return same[(same.index(name) + 1) % len(same)] if len(same) > 1 else None
 
 
-@functools.cache
 def _fingerprint(name: str) -> str | None:
-    """Fingerprint of the search space that a task's recorded answer is about."""
+    """Fingerprint of the search space that a task's recorded answer is about, `None` without one."""
     path = RECORDINGS / f"{name}.json"
-    return read_exchanges(path)[0].space_fingerprint if path.exists() else None
+    return _recorded_fingerprint(path) if path.exists() else None
+
+
+@functools.cache
+def _recorded_fingerprint(path: Path) -> str:
+    return read_exchanges(path)[0].space_fingerprint
 
 
 def _neutral_path(name: str) -> Path:

@@ -39,7 +39,6 @@ def recorded(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (prompts / "small.0.answer.txt").write_text(ANSWER, encoding="utf-8")
     collect(prompts, out, model="a model")
     monkeypatch.setattr(beliefs, "RECORDINGS", out)
-    beliefs._fingerprint.cache_clear()
     return data
 
 
