@@ -16,5 +16,5 @@ which are clipped, and parameters left out, which the plain sampler fills in.
 Without a provider, methods with one question run on recorded exchanges (`RecordedClient`). The later questions of the
 others hold the results of the very study, so they cannot be recorded ahead: these methods need a live model.
 
-`smac_peer` and `neps_peer` are the state of the art with priors, in processes of their own.
+`external` runs SMAC3 and NePS with the same prior, reduced to what they can express, in interpreters of their own.
 """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmarks.harness.recordings import Question
 from llm_prior_bo import SearchSpace, StudyContext
 from llm_prior_bo.elicitation import LLMClient, Messages, choice_texts, match_choice, render_prompt
+from llm_prior_bo.elicitation.llm.retry import BackOff
 from llm_prior_bo.elicitation.prompt.wording import WORDINGS
 from llm_prior_bo.errors import ElicitationError
 from llm_prior_bo.space import Column
@@ -49,15 +51,23 @@ class Counts:
     unusable: int = 0
 
 
+MAX_ATTEMPTS = 4
+"""Requests for one reply, where a server is busy or away: that says nothing about a method."""
+
+
 @dataclass
 class Asking:
     """Puts questions to a model and counts how they went.
 
     Args:
         client: The model.
+        back_off: How long to wait before a request is repeated.
+        sleep: Called with the seconds to wait.
     """
 
     client: LLMClient
+    back_off: BackOff = field(default_factory=BackOff)
+    sleep: Callable[[float], None] = time.sleep
     counts: Counts = field(default_factory=Counts)
 
     def ask(self, messages: Messages, reply: type[Reply], schema: Mapping[str, Any]) -> Reply | None:
@@ -69,9 +79,8 @@ class Asking:
             schema: JSON Schema of the reply, for clients that enforce one.
         """
         self.counts.asked += 1
-        try:
-            text = self.client.complete(messages, schema).text
-        except ElicitationError:
+        text = self._complete(messages, schema)
+        if text is None:
             self.counts.failed += 1
             return None
         try:
@@ -79,6 +88,17 @@ class Asking:
         except ValidationError:
             self.counts.unusable += 1
             return None
+
+    def _complete(self, messages: Messages, schema: Mapping[str, Any]) -> str | None:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return self.client.complete(messages, schema).text
+            except ElicitationError as error:
+                wait = self.back_off.seconds(attempt, getattr(error, "retry_after", None))
+                if wait is None or not error.retryable or attempt == MAX_ATTEMPTS:
+                    break
+                self.sleep(wait)
+        return None
 
 
 def study_question(context: StudyContext, instructions: str, *, version: str) -> Question:

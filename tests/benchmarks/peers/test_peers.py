@@ -14,12 +14,12 @@ from optuna.samplers import GPSampler, RandomSampler, TPESampler
 
 from benchmarks.harness.recordings import collect_questions, write_questions
 from benchmarks.peers import narrowing, one_shot
-from benchmarks.peers.asking import Counts, native
+from benchmarks.peers.asking import MAX_ATTEMPTS, Asking, Counts, native
 from benchmarks.peers.cma_override import CMAOverrideSampler
 from benchmarks.peers.llm_tpe import LLMTPESampler
 from benchmarks.peers.narrowing import NarrowerSpace, NarrowingSampler, narrowed
 from benchmarks.peers.one_shot import OneShotSampler
-from benchmarks.peers.per_trial import PerTrialSampler
+from benchmarks.peers.per_trial import NextConfiguration, PerTrialSampler
 from benchmarks.peers.proposing import ProposingSampler
 from benchmarks.peers.recorded import RecordedClient
 from llm_prior_bo import SearchSpace, StudyContext
@@ -118,6 +118,25 @@ def test_goes_on_without_a_model(name: str) -> None:
     study = optimize(sampler, n_trials=14)
     assert len(study.trials) == 14
     assert sampler.counts.failed == sampler.counts.asked > 0
+
+
+def test_a_busy_server_is_asked_again() -> None:
+    answers: list[Exception | str] = [CompletionError("busy", retryable=True, retry_after=7.0), json.dumps(NEXT)]
+
+    def answer(_: Messages) -> str:
+        one = answers.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    waits: list[float] = []
+    asking = Asking(FunctionClient(answer), sleep=waits.append)
+    reply = asking.ask((), NextConfiguration, {})
+    assert reply == NextConfiguration(configuration=CONFIG)
+    assert (waits, asking.counts) == ([7.0], Counts(asked=1))
+    answers += [CompletionError("busy", retryable=True)] * MAX_ATTEMPTS
+    assert asking.ask((), NextConfiguration, {}) is None
+    assert (len(waits), asking.counts) == (MAX_ATTEMPTS, Counts(asked=2, failed=1))
 
 
 def test_the_first_trials_are_the_models_and_the_rest_tpes() -> None:
