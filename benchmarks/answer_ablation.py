@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import optuna
 
+from benchmarks.harness.answer_methods import METHODS
 from benchmarks.harness.arguments import add_run_options, new_parser
 from benchmarks.harness.hpo_tasks import Distributions, load_task, run_trials
 from benchmarks.harness.recordings import BLINDED, BUDGET, context_of, recorded_answers
-from benchmarks.real_answers import METHODS
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, StudyContext, build_prior, pool_priors
 from llm_prior_bo.compare.markdown import markdown_table
 from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks

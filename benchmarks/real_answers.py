@@ -14,7 +14,7 @@ range. All studies of one call share one file, and the same command takes up an 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 
+from benchmarks.harness.answer_methods import ENQUEUED, METHODS, N_STARTUP, trace_of
 from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.beliefs import mirrored
 from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task, run_trials
 from benchmarks.harness.recordings import TASKS, recorded_answers
-from llm_prior_bo import FixedElicitor, LLMPriorSampler, PowerDecay, PriorAnswer, SearchSpace, UniformPrior
+from llm_prior_bo import PriorAnswer, SearchSpace
 from llm_prior_bo.compare.markdown import markdown_table
 from llm_prior_bo.compare.runner import Record, Task, finished, read_records, run_tasks
 from llm_prior_bo.compare.statistics import Quartiles, paired_bootstrap
 
-N_STARTUP = 5
 RECORDINGS = Path(__file__).parent / "answers" / "version_2"
 FOREIGN = {
     "xgb_concrete": ("xgb_naval_propulsion", "as it is"),
@@ -48,44 +49,6 @@ EXTRAPOLATED = ("lcbench_", "rbv2_", "meta42_")
 
 Curves = dict[tuple[str, str, int], Any]
 """Task, method, seed -> best value so far after every trial."""
-
-MakeSampler = Callable[[PriorAnswer, Distributions, int], BaseSampler]
-
-
-def _with_answer(answer: PriorAnswer, space: Distributions, seed: int, **options: Any) -> BaseSampler:
-    return LLMPriorSampler(elicitor=FixedElicitor(answer), search_space=space, seed=seed, **options)
-
-
-def _without_answer(answer: PriorAnswer, space: Distributions, seed: int) -> BaseSampler:  # noqa: ARG001
-    return LLMPriorSampler(prior=UniformPrior(SearchSpace(space)), seed=seed)
-
-
-METHODS: Mapping[str, MakeSampler] = {
-    "default": _with_answer,
-    "control-1": functools.partial(_with_answer, decay=None, trust=None),
-    "control-2": lambda _, __, seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=N_STARTUP),
-    "pibo-10": functools.partial(_with_answer, trust=None, decay=PowerDecay(10.0)),
-    "no-llm": _without_answer,
-    "GPSampler": lambda _, __, seed: optuna.samplers.GPSampler(seed=seed),
-    "TPESampler": lambda _, __, seed: optuna.samplers.TPESampler(seed=seed),
-}
-ENQUEUED = frozenset({"control-2"})
-"""Methods that are given the start-up points of `control-1`."""
-
-
-def mirrored(answer: PriorAnswer, space: Distributions) -> PriorAnswer:
-    """The answer with every numeric interval mirrored in the range of its parameter: as sure as before, and wrong."""
-    columns = SearchSpace(space)
-
-    def mirror(belief: Any) -> Any:
-        column = columns.column(belief.parameter)
-        low, best, high = (
-            float(column.from_unit(1.0 - column.to_unit(v))) for v in (belief.high, belief.best, belief.low)
-        )
-        return belief.model_copy(update={"low": low, "best": best, "high": high})
-
-    numeric = [mirror(belief) for belief in answer.numeric if belief.parameter in space]
-    return answer.model_copy(update={"numeric": numeric})  # with both ends mirrored, correlations keep their sign
 
 
 def load_answer(task: str, kind: str, space: Distributions) -> PriorAnswer:
@@ -113,9 +76,7 @@ def run_study(task: Task, *, data: Path) -> dict[str, Any]:
     if task.method in ENQUEUED:
         _enqueue_startup(study, METHODS["control-1"](answer, space, task.seed), problem)
     result = run_trials(study, problem, n_trials=task.n_trials)
-    told = study.sampler.get_statistics(study).suggestions if isinstance(study.sampler, LLMPriorSampler) else {}
-    trace = {n: [s.prior_score, s.exponent, s.trust] for n, s in told.items()}
-    return {**result, "trace": trace}
+    return {**result, "trace": trace_of(study)}
 
 
 def _enqueue_startup(study: optuna.Study, sampler: BaseSampler, problem: Any) -> None:

@@ -102,9 +102,10 @@ def get_problem(name: str) -> Problem:
     Raises:
         ConfigurationError: If there is none of that name.
     """
-    if name not in PROBLEMS:
-        raise ConfigurationError(f"Expected one of the problems {list(PROBLEMS)}, got {name!r}.")
-    return PROBLEMS[name]()
+    known = {**PROBLEMS, **LANDSCAPES}
+    if name not in known:
+        raise ConfigurationError(f"Expected one of the problems {list(known)}, got {name!r}.")
+    return known[name]()
 
 
 def _from_botorch(name: str, make: Callable[[], SyntheticTestFunction]) -> Problem:
@@ -161,3 +162,13 @@ PROBLEMS: Mapping[str, Callable[[], Problem]] = MappingProxyType(
     }
 )
 """Name -> how to make the problem; `get_problem` makes each once."""
+
+LANDSCAPES: Mapping[str, Callable[[], Problem]] = MappingProxyType(
+    {
+        "branin": PROBLEMS["branin"],
+        "levy2": partial(_from_botorch, "levy2", partial(Levy, 2, bounds=_LEVY_BOX[:2])),
+        "rosenbrock2": partial(_from_botorch, "rosenbrock2", partial(Rosenbrock, 2)),
+        "ackley2": partial(_from_botorch, "ackley2", partial(Ackley, 2, bounds=_ACKLEY_BOX[:2])),
+    }
+)
+"""Problems of two parameters, which can be drawn."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.hpo_tasks import distributions, load_task
+from benchmarks.harness.live_tasks import LIVE_TASKS
 from llm_prior_bo import PriorAnswer, SearchSpace, StudyContext
 from llm_prior_bo.elicitation import PROMPT_VERSION, Exchange, Messages, prompt_hash, render_prompt, validate_answer
 from llm_prior_bo.elicitation.blinding import blind
 from llm_prior_bo.elicitation.replay import read_exchanges, write_exchanges
+from llm_prior_bo.errors import ConfigurationError
 
 BUDGET = 50
 """Trials that a question says the study will have."""
@@ -48,9 +51,34 @@ DESCRIPTIONS = {
 BLINDED = "blinded"
 
 
-def context_of(data: Path, name: str) -> StudyContext:
-    """The question about a task, before its first trial."""
-    problem = load_task(data, name)
+@dataclass(frozen=True)
+class Question:
+    """What a language model is asked about a task.
+
+    Args:
+        messages: The prompt.
+        version: Version of the prompt's wording.
+        fingerprint: Of the search space.
+    """
+
+    messages: Messages
+    version: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, context: StudyContext) -> Question:
+        """The package's own question."""
+        return cls(render_prompt(context), PROMPT_VERSION, context.space.fingerprint)
+
+    @property
+    def hash(self) -> str:
+        """Hash of the prompt, which its files are named after."""
+        return prompt_hash(self.messages)
+
+
+def context_of(data: Path | None, name: str) -> StudyContext:
+    """The question about a task, before its first trial; live tasks need no folder."""
+    problem: Any = LIVE_TASKS[name] if name in LIVE_TASKS else load_task(_required(data, name), name)
     description = problem.context or DESCRIPTIONS[name]
     conditions = [
         f"{row['name']} is active only if {row['condition'][0]} is {' or '.join(map(str, row['condition'][1]))}."
@@ -64,6 +92,12 @@ def context_of(data: Path, name: str) -> StudyContext:
     )
 
 
+def _required(data: Path | None, name: str) -> Path:
+    if data is None:
+        raise ConfigurationError(f"Expected the folder of the tasks for {name!r}, got none; pass --data.")
+    return data
+
+
 def write_prompts(data: Path, names: Sequence[str], out: Path, *, n_answers: int = 1, blinded: bool = False) -> None:
     """Write the questions about tasks, one text file each: as many wordings, and one without names if wanted."""
     out.mkdir(parents=True, exist_ok=True)
@@ -73,12 +107,13 @@ def write_prompts(data: Path, names: Sequence[str], out: Path, *, n_answers: int
         if blinded:
             contexts[BLINDED] = blind(context)[0]
         for label, one in contexts.items():
-            text = _as_text(render_prompt(one), one.space.fingerprint)
+            text = _as_text(Question.of(one))
             (out / f"{name}.{label}.prompt.txt").write_text(text, encoding="utf-8")
 
 
-def _as_text(messages: Messages, fingerprint: str) -> str:
-    return f"=== prompt version {PROMPT_VERSION}, search space {fingerprint} ===\n{messages_text(messages)}"
+def _as_text(question: Question) -> str:
+    head = f"=== prompt version {question.version}, search space {question.fingerprint} ==="
+    return f"{head}\n{messages_text(question.messages)}"
 
 
 def messages_text(messages: Messages) -> str:
@@ -110,6 +145,28 @@ def collect(prompts: Path, out: Path, *, model: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, own in by_task.items():
         write_exchanges(out / f"{name}.json", [_exchange(prompts / stem, model) for stem in own])
+
+
+def write_questions(questions: Mapping[str, Question], out: Path) -> None:
+    """Write questions by task, each to `<hash>.prompt.txt`: whoever answers cannot tell whose question it is."""
+    out.mkdir(parents=True, exist_ok=True)
+    for question in questions.values():
+        (out / f"{question.hash}.prompt.txt").write_text(_as_text(question), encoding="utf-8")
+
+
+def collect_questions(questions: Mapping[str, Question], prompts: Path, out: Path, *, model: str) -> list[str]:
+    """Make `<task>.json` of every question with a reply in `<hash>.answer.txt`.
+
+    Returns:
+        The tasks without a reply.
+    """
+    missing = []
+    for name, question in questions.items():
+        if (prompts / f"{question.hash}.answer.txt").exists():
+            write_exchanges(out / f"{name}.json", [_exchange(prompts / question.hash, model)])
+        else:
+            missing.append(name)
+    return missing
 
 
 def _exchange(stem: Path, model: str) -> Exchange:

@@ -20,6 +20,7 @@ def test_distributions(data: Path) -> None:
 def test_tasks_that_the_collection_does_not_list(data: Path) -> None:
     task = load_task(data, "xgb_1494")  # called by the name of the answer about it
     assert (task.name, task.instance) == ("rbv2_xgboost_1494", ("rbv2_xgboost", "1494"))
+    assert load_task(data, "svm_3").instance == ("svm_3",)
 
 
 def test_trials(data: Path) -> None:
