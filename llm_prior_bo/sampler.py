@@ -100,7 +100,8 @@ class LLMPriorSampler(Displayed, BaseSampler):
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
             first. `None`: 5 with a prior, 10 while there is none.
         uniform_startup_fraction: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the
-            prior, so that there is something to compare it with. They come last.
+            prior, so that there is something to compare it with. The first of them is the third trial; if it is better
+            than all points from the prior, the rest of the start-up is uniform too.
         feasibility: Learn from failed trials where trials fail, and multiply the probability that a trial finishes
             into the acquisition function (`fit_feasibility`). It does nothing until a trial has failed.
         refresh: When to ask again; `None`: never. A later question shows what the study has learned, and its answer is

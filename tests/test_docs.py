@@ -1,7 +1,8 @@
 """The Python code in README.md and docs/ runs: no key, no network, a few trials each.
 
-The blocks of one page run in order and share their names, as a reader would type them. Language models are answered for
-by `fake_model`, and `study.optimize` stops after a few trials.
+The blocks of one page run in order and share their names, as a reader would type them; the tutorial's pages follow one
+another, and every block of README.md runs on its own. Language models are answered for by `fake_model`, and
+`study.optimize` stops after a few trials.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from llm_prior_bo.elicitation import Completion, LiteLLMClient, Messages, PriorA
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(llm_prior_bo.__file__).parent  # an installed one where the tests are those of the wheel
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+CHAPTERS = [*([page] for page in PAGES if page not in {README, *TUTORIAL}), TUTORIAL]
+"""Pages that share their names."""
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MAX_TRIALS = 6
@@ -61,11 +66,22 @@ def reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     return {"validation_error": lambda learning_rate, dropout, *_: abs(learning_rate - 0.01) + dropout}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_code_runs(page: Path, reader: dict[str, Any]) -> None:
-    for line, code in python_blocks(page):
-        # Blank lines in front, so that a traceback names the line of the page.
-        exec(compile("\n" * line + code, str(page), "exec"), reader)
+def run_block(page: Path, line: int, code: str, names: dict[str, Any]) -> None:
+    # Blank lines in front, so that a traceback names the line of the page.
+    exec(compile("\n" * line + code, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("pages", CHAPTERS, ids=lambda pages: pages[0].relative_to(ROOT).as_posix())
+def test_code_runs(pages: list[Path], reader: dict[str, Any]) -> None:
+    for page in pages:
+        for line, code in python_blocks(page):
+            run_block(page, line, code, reader)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(("line", "code"), python_blocks(README), ids=lambda cell: str(cell)[:4])
+def test_every_block_of_the_readme_runs_on_its_own(line: int, code: str) -> None:
+    run_block(README, line, code, {})
 
 
 def test_pages_have_code() -> None:
@@ -109,7 +125,7 @@ def exists(name: str) -> bool:
     return False
 
 
-MIGRATION = tables(ROOT / "docs" / "migration.md", "0.1", "0.2")
+MIGRATION = tables(ROOT / "docs" / "reference" / "migration.md", "0.1", "0.2")
 DOTTED = re.compile(r"`((?:llm_prior_bo|benchmarks)(?:\.\w+)+)`")
 
 
@@ -121,14 +137,14 @@ def test_what_was_renamed_is_gone_and_its_successor_is_there(old: str, new: str)
 
 def test_names_that_are_new_exist() -> None:
     names = DOTTED.findall(
-        (ROOT / "docs" / "migration.md").read_text(encoding="utf-8").split("\nNew: ")[1].split("\n\n")[0]
+        (ROOT / "docs" / "reference" / "migration.md").read_text(encoding="utf-8").split("\nNew: ")[1].split("\n\n")[0]
     )
     assert len(names) >= 5
     assert [name for name in names if not exists(name)] == []
 
 
 def test_places_named_in_the_design_exist() -> None:
-    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
     places = {place for place in re.findall(r"`([\w/]+(?:\.py|/))`", text) if "/" in place}
     assert len(places) > 60
     assert [p for p in sorted(places) if not any((base / p).exists() for base in (ROOT, PACKAGE, PACKAGE.parent))] == []
