@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partialmethod
 from pathlib import Path
@@ -18,9 +19,11 @@ from typing import Any
 
 import optuna
 import pytest
+import typer
 
 import llm_prior_bo
 from llm_prior_bo import LLMPriorSampler
+from llm_prior_bo.cli.app import app
 from llm_prior_bo.elicitation import Completion, LiteLLMClient, Messages, PriorAnswer
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +97,71 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     files = [target for target in targets if target and "://" not in target]
     places = {target: (page.parent / target, PACKAGE.parent / target) for target in files}
     assert [target for target in files if not any(place.exists() for place in places[target])] == []
+
+
+# ---- what the pages tell a reader to type
+
+TYPED = re.compile(r"^(?:\$ )?(make|llm-prior-bo|python|pip install) +([^`\n]+)$", re.MULTILINE)
+TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+
+
+def typed(page: Path) -> list[tuple[str, list[str]]]:
+    """Commands in blocks and in the text: program, words after it."""
+    text = page.read_text(encoding="utf-8")
+    blocks = [match.group(2) for match in FENCE.finditer(text) if match.group(1) in {"", "bash", "console", "text"}]
+    found = TYPED.findall("\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)]))
+    return [(program, rest.split(" #")[0].replace('"', "").split()) for program, rest in found]
+
+
+def command_exists(words: list[str]) -> bool:
+    """Whether `llm-prior-bo` has the command, and the command the options."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, typer.core.TyperGroup)
+    if words[0] == "--help":
+        return True
+    if words[0] not in command.commands:
+        return False
+    options = {name for parameter in command.commands[words[0]].params for name in parameter.opts}
+    return {word.split("=")[0] for word in words[1:] if word.startswith("--")} <= options | {"--help"}
+
+
+def file_exists(words: list[str]) -> bool:
+    """Whether the script or module that `python` is to run is in the repository."""
+    if words[0] == "-m":
+        place = Path(*words[1].split("."))
+        return (ROOT / place.with_suffix(".py")).exists() or (ROOT / place / "__main__.py").exists()
+    return not words[0].endswith(".py") or any((ROOT / folder / words[0]).exists() for folder in (".", "examples"))
+
+
+CHECKS: Mapping[str, Callable[[list[str]], bool]] = {
+    "make": lambda words: words[0] in TARGETS or "=" in words[0],
+    "llm-prior-bo": command_exists,
+    "python": file_exists,
+    "pip install": lambda words: (
+        {e for w in words for e in re.findall(r"\w+", "".join(re.findall(r"\[(.*)\]", w)))} <= set(EXTRAS)
+    ),
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "migration.md"], ids=lambda page: page.name)
+def test_commands_exist(page: Path) -> None:
+    assert [f"{program} {' '.join(words)}" for program, words in typed(page) if not CHECKS[program](words)] == []
+
+
+def test_commands_are_found() -> None:
+    found = [program for page in PAGES for program, _ in typed(page)]
+    assert all(found.count(program) >= 3 for program in CHECKS)
+
+
+def test_pages_that_the_source_names_exist() -> None:
+    sources = [path for folder in (PACKAGE, ROOT / "benchmarks", ROOT / "tests") for path in folder.rglob("*.py")]
+    named = {page for path in sources for page in re.findall(r"docs/[\w/]+\.md", path.read_text(encoding="utf-8"))}
+    assert len(named) > 5
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
+
+
+# ---- what the pages say of the code
 
 
 def tables(page: Path, *titles: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Private names of other libraries: docs/explanation/private_names.md lists them; tests are here and in `tests/study`."""
+"""Private names of other libraries: docs/explanation/private_names.md lists them; tests: here and in `tests/study`."""
 
 from __future__ import annotations
 
