@@ -31,9 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from style import BLUE, GREEN, GREY, ORANGE, headline, save
 
-from benchmarks.harness.runner import Record, finished, read_records
-from benchmarks.harness.summary import Quartiles
-from benchmarks.real_answers import EXTRAPOLATED, REMEMBERED
+from benchmarks.real_answers import EXTRAPOLATED, REMEMBERED, Quartiles, Record, finished, read_records
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
