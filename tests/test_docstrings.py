@@ -39,12 +39,10 @@ EXPORTED = sorted({f"{module.__name__}.{name}" for module in MODULES for name in
 
 
 def resolve(path: str) -> Any:
-    """The module, or what is in one, of a full name."""
+    """What a full name is imported as: where a module and a function share it, the function."""
     module, _, name = path.rpartition(".")
-    try:
-        return importlib.import_module(path)
-    except ImportError:
-        return getattr(importlib.import_module(module), name)
+    found = getattr(importlib.import_module(module), name, None)
+    return importlib.import_module(path) if found is None else found
 
 
 def is_defined(thing: Any) -> bool:
