@@ -67,8 +67,9 @@ format: $(VENV)/.installed-dev  ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# With --quiet no warning would be counted, and --strict would let them pass.
 docs: $(VENV)/.installed-docs  ## the documentation, in site/; a link or an anchor that leads nowhere is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir "$(abspath $(SITE))"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir "$(abspath $(SITE))"
 
 build: $(VENV)/.created  ## source distribution and wheel, in dist/
 	@$(PIP_INSTALL) "build>=1.2"

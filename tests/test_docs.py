@@ -127,11 +127,11 @@ def command_exists(words: list[str]) -> bool:
 
 
 def file_exists(words: list[str]) -> bool:
-    """Whether the script or module that `python` is to run is in the repository."""
-    if words[0] == "-m":
-        place = Path(*words[1].split("."))
-        return (ROOT / place.with_suffix(".py")).exists() or (ROOT / place / "__main__.py").exists()
-    return not words[0].endswith(".py") or any((ROOT / folder / words[0]).exists() for folder in (".", "examples"))
+    """Whether a module or script of the repository that `python` is to run is there; others are the reader's own."""
+    if words[0] == "-m" and words[1].startswith(("benchmarks", "llm_prior_bo")):
+        place = ROOT.joinpath(*words[1].split("."))
+        return place.with_suffix(".py").exists() or (place / "__main__.py").exists()
+    return "/" not in words[0] or (ROOT / words[0]).exists()
 
 
 CHECKS: Mapping[str, Callable[[list[str]], bool]] = {
