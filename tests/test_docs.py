@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import plotly.graph_objects as go
 import pytest
 import typer
+from optuna.distributions import FloatDistribution
 
 import llm_prior_bo
-from llm_prior_bo import LLMPriorSampler
+from llm_prior_bo import FixedElicitor, LLMPriorSampler, SearchSpace, visualization
 from llm_prior_bo.cli.app import app
 from llm_prior_bo.elicitation import Completion, LiteLLMClient, Messages, PriorAnswer
 
@@ -97,6 +99,25 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     files = [target for target in targets if target and "://" not in target]
     places = {target: (page.parent / target, PACKAGE.parent / target) for target in files}
     assert [target for target in files if not any(place.exists() for place in places[target])] == []
+
+
+def test_the_lines_of_the_first_page_run(reader: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = PriorAnswer.by_hand(numeric={"x": (3.0, 2.0, 5.0)})
+    space = SearchSpace({"x": FloatDistribution(0.0, 10.0)})
+    study = optuna.create_study(sampler=LLMPriorSampler(elicitor=FixedElicitor(answer), search_space=space))
+    for _ in range(2):
+        study.optimize(lambda trial: (trial.suggest_float("x", 0.0, 10.0) - 4.0) ** 2, n_trials=MAX_TRIALS)
+    shown: list[go.Figure] = []
+    monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(figure))
+    names = {**reader, **vars(llm_prior_bo), **vars(visualization), "study": study, "space": space}
+    lines = [row[2] for row in tables(ROOT / "docs" / "index.md", "to", "lines", "the line")]
+    for line in lines:
+        code = re.match(r"`([^`]+)`", line)
+        assert code is not None
+        exec(code.group(1), names)
+    assert len(lines) >= 6
+    assert len(shown) == 2
+    assert {path.name for path in Path().iterdir()} >= {"answer.yaml", "report.html"}
 
 
 # ---- what the pages tell a reader to type
