@@ -5,7 +5,7 @@
 Three workers run a study; at random moments one of them is killed (SIGKILL) and another one starts in its place. The
 model, a server on this machine, takes some seconds for each answer and is asked again after every few trials. Prints a
 table for SQLite, and for PostgreSQL where its server is installed; ends with an error if a promise of
-`docs/workers.md` was broken. The workers are those of `tests/workers/`.
+`docs/how_to/workers.md` was broken. The workers are those of `tests/workers/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every fault on the model's side, and what a study of eight trials did: prints the table of `docs/failures.md`.
+"""Every fault on the model's side, and what a study of eight trials did: prints the table of `docs/how_to/failures.md`.
 
 Run from the root of the repository: `python -m benchmarks.fault_table`. Everything happens on this machine.
 """

@@ -1,4 +1,4 @@
-"""How long a worker waits for others, in each case that `docs/workers.md` names: prints its table.
+"""How long a worker waits for others, in each case that `docs/how_to/workers.md` names: prints its table.
 
     python -m benchmarks.waits
 

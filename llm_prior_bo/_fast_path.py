@@ -2,8 +2,8 @@
 
 With tens of trials the matrices of a Gaussian process are tiny, and most of a suggestion's time in PyTorch goes into
 starting small operations. So posterior, marginal likelihood, expected improvement and densities are written in NumPy
-with their gradients (`docs/performance.md` has the figures). They compute the same as BoTorch and GPyTorch do, and are
-left out if the environment variable `LLM_PRIOR_BO_FAST` is 0: the tests compare both.
+with their gradients (`docs/explanation/performance.md` has the figures). They compute the same as BoTorch and GPyTorch
+do, and are left out if the environment variable `LLM_PRIOR_BO_FAST` is 0: the tests compare both.
 """
 
 from __future__ import annotations

@@ -98,13 +98,15 @@ class LLMPriorSampler(Displayed, BaseSampler):
             prior. Without it, the space is what the trials ask for: a parameter is modelled together with the others
             as soon as all trials, or two of them, have asked for it (`InferredSpace`).
         decay: Number of this study's finished trials -> exponent with which the density is multiplied into the
-            acquisition function; `None`: it is not, and shapes the start-up only.
+            acquisition function; `None`: it is not, and shapes the start-up only. The default bounds what all answers
+            together can cost: from trial 20 on at most e times the loss bound of the same search without a prior.
         trust: A gate that reweighs the prior by the evidence at every suggestion; `None`: the prior stays as it is.
             piBO as published is `decay=PowerDecay(10.0), trust=None, uniform_startup_fraction=0`.
         n_startup_trials: Finished trials before the surrogate takes over. They are drawn from the prior, its mode
             first. `None`: 5 with a prior, 10 while there is none.
         uniform_startup_fraction: Share of the start-up trials, in [0, 1], that is spent on uniform points outside the
-            prior, so that there is something to compare it with. They come last.
+            prior, so that there is something to compare it with. The first of them is the third trial; if it is better
+            than all points from the prior, the rest of the start-up is uniform too.
         feasibility: Learn from failed trials where trials fail, and multiply the probability that a trial finishes
             into the acquisition function (`fit_feasibility`). It does nothing until a trial has failed.
         refresh: When to ask again; `None`: never. A later question shows what the study has learned, and its answer is

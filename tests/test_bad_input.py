@@ -1,4 +1,4 @@
-"""The table of wrong uses in docs/studies.md: each row raises what it says."""
+"""The table of wrong uses in docs/how_to/studies.md: each row raises what it says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna.distributions import FloatDistribution
 import llm_prior_bo
 from llm_prior_bo import LLMPriorSampler, PriorAnswer, SearchSpace, build_prior, errors
 
-PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
+PAGE = Path(__file__).parents[1] / "docs" / "how_to" / "studies.md"
 ROW = re.compile(r"^\| `(.+)` \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""Private names of other libraries: listed in docs/private_names.md, and here or in `tests/study` a test for each."""
+"""Private names of other libraries: docs/explanation/private_names.md lists them; tests: here and in `tests/study`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Use = tuple[str, str]
 
 
 def table() -> list[tuple[str, ...]]:
-    return ROW.findall((ROOT / "docs" / "private_names.md").read_text(encoding="utf-8"))
+    return ROW.findall((ROOT / "docs" / "explanation" / "private_names.md").read_text(encoding="utf-8"))
 
 
 def is_private(name: str) -> bool:

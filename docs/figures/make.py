@@ -169,7 +169,7 @@ def _sampler(study: optuna.Study) -> LLMPriorSampler:
     return study.sampler
 
 
-# ---- docs/priors.md: from an interval to a density
+# ---- docs/how_to/priors.md: from an interval to a density
 
 
 def marginals(path: Path) -> None:
@@ -225,7 +225,7 @@ def _draw_grid(axes: Axes) -> None:
     headline(axes, "best 4, low 3, high 8")
 
 
-# ---- docs/design.md: schedules
+# ---- docs/explanation/design.md: schedules
 
 
 def decay(path: Path) -> None:

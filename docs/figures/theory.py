@@ -1,4 +1,4 @@
-"""Draw the figures of docs/theory.md from what the package really computes.
+"""Draw the figures of docs/explanation/theory.md from what the package really computes.
 
     python docs/figures/theory.py               # all of them, about a minute and a half
     python docs/figures/theory.py baseline      # one of them

@@ -3,7 +3,7 @@
 An exact Gaussian process costs the cube of the number of trials. A tenth of its trials are the best ones, a tenth the
 latest of the others, and the rest are taken at even distances from what is left, in the order of their merit. More of
 the best ones would mislead it: trials that are known to have come out well say nothing about where it is bad
-(docs/performance.md has the figures).
+(docs/explanation/performance.md has the figures).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Among workers the lowest-numbered trial that has not passed this point asks. For the first answer the others wait; when
 it is asked again they go on with what they have. Trial numbers are unique on every storage, so no further coordination
-is needed (`docs/design.md`, many workers).
+is needed (`docs/explanation/design.md`, many workers).
 """
 
 from __future__ import annotations

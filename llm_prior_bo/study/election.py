@@ -1,6 +1,7 @@
 """Which worker of a study asks the language model: the one of the lowest-numbered trial that has not passed that point.
 
-Trial numbers are unique on every storage, so no further coordination is needed (`docs/design.md`, many workers).
+Trial numbers are unique on every storage, so no further coordination is needed (`docs/explanation/design.md`,
+workers).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from llm_prior_bo.elicitation import Completion, LiteLLMClient, Messages
 from tests.cli.conftest import ANSWER, Run
 from tests.scripts import ROOT
 
-PAGE = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how_to" / "command_line.md").read_text(encoding="utf-8")
 FILES = re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```', PAGE, re.DOTALL | re.MULTILINE)
 CALLS = re.findall(r"^```text\n\$ llm-prior-bo ?([^\n]*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 HELP = [(call, said) for call, said in CALLS if "--help" in call]

@@ -164,7 +164,7 @@ class TestPatience:
             assert lines[0].endswith(f"up to {expected:g} s.")
 
     def test_what_the_documentation_says(self) -> None:
-        text = (Path(__file__).parents[2] / "docs" / "failures.md").read_text(encoding="utf-8")
+        text = (Path(__file__).parents[2] / "docs" / "how_to" / "failures.md").read_text(encoding="utf-8")
         elicitor = LLMElicitor("gpt-4o")
         source = ElicitedPriorSource.of(elicitor)
         assert elicitor.longest_seconds == 308.0

@@ -23,7 +23,7 @@ def choice_texts(choices: Sequence[object]) -> tuple[str, ...]:
 
 
 def match_choice(text: str, choices: Sequence[object]) -> int | None:
-    """Index of the choice that a text names, `None` if it names none or several.
+    """Index in `choices` of the one that `text` names, `None` if it names none or several.
 
     From strict to lenient: the exact text; the text without blanks, quotes and case (`" Adam "`, `"'adam'"`); JSON
     spellings (`null`, `true`); an equal number (`"32.0"` for `32`).
