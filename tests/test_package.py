@@ -34,6 +34,7 @@ PUBLIC_NAMES = {
     "SearchSpace",
     "UniformPrior",
     "build_prior",
+    "compare",
     "prior_weighted",
 }
 

@@ -92,10 +92,7 @@ def make_sampler(factory: SamplerFactory, *, name: str, seed: int, task: str) ->
     Raises:
         ConfigurationError: If it takes no seed, or makes no sampler.
     """
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # a callable that says nothing of its parameters
-        parameters = {}  # type: ignore[assignment]
+    parameters = inspect.signature(factory).parameters
     named = {"task": task} if "task" in parameters else {}
     if inspect.isclass(factory) and "seed" not in parameters:
         raise ConfigurationError(

@@ -212,10 +212,6 @@ class TimedSampler(BaseSampler):
         with self._measured(trial):
             self.sampler.after_trial(study, trial, state, values)
 
-    def reseed_rng(self) -> None:
-        """As the sampler."""
-        self.sampler.reseed_rng()
-
     @contextmanager
     def _measured(self, trial: FrozenTrial) -> Iterator[None]:
         started = time.perf_counter()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,15 @@ class TestRefusals:
         given = {"objective": always_fails, "samplers": SAMPLERS, "n_trials": 2, "seeds": 2, **options}
         with pytest.raises(ConfigurationError, match=told):
             run(**given)
+
+    def test_a_process_that_dies_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def die(*_: Any, **__: Any) -> None:
+            raise BrokenProcessPool("a child process terminated abruptly")
+
+        monkeypatch.setattr(comparison, "run_tasks", die)
+        with pytest.raises(BrokenProcessPool) as caught:
+            run(square, SAMPLERS, 1, seeds=1)
+        assert "give a smaller n_jobs" in caught.value.__notes__[0]
 
     def test_a_script_without_a_guard_is_told(self, tmp_path: Path) -> None:
         script = tmp_path / "script.py"

@@ -5,6 +5,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,12 @@ class TestText:
         assert "other &lt;b&gt;" in html
         assert "<b>" not in html
         assert html.count("<table>") == 7
+
+    def test_by_ipython(self, result: ComparisonResult) -> None:
+        shown: list[str] = []
+        printer = SimpleNamespace(text=shown.append)
+        result._repr_pretty_(printer, cycle=False)
+        assert shown == [str(result)]
 
     def test_by_rich(self, result: ComparisonResult) -> None:
         console = Console(width=140)
