@@ -11,6 +11,7 @@ changes the split of the data, the networks' random starts and the samplers. Wha
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from digits import N_TEST, N_VALIDATION, DigitsTask, describe, search_space, use
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 
 from llm_prior_bo import LLMPriorSampler, ReplayElicitor, answers_of, explain, save_report, study_statistics
+from llm_prior_bo.errors import RepairedAnswerWarning
 from llm_prior_bo.visualization import plot_comparison
 
 RECORDED_ANSWER = Path(__file__).parent / "answers" / "quickstart.json"
@@ -129,6 +131,7 @@ def save_figure(studies: Mapping[str, Sequence[optuna.Study]], path: Path) -> No
 def be_quiet_and_quick() -> None:
     """In every process that trains."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", RepairedAnswerWarning)  # the answer is shown with what was repaired
     use_one_thread()
 
 

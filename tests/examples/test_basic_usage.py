@@ -14,14 +14,13 @@ def study_of(errors: list[float], *, test_error: float) -> optuna.Study:
     return study
 
 
-# One of the recorded best guesses is at a bound of its range, beyond its own interval.
-@pytest.mark.filterwarnings("ignore:The answer was repaired")
 def test_all_samplers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     studies = basic_usage.main(["--trials", "2", "--seeds", "1", "--out", str(tmp_path)])
     output = capsys.readouterr().out
     assert list(studies) == ["LLM prior", "GPSampler", "TPESampler"]
     assert [len(study.trials) for (study,) in studies.values()] == [2, 2, 2]
     assert "Answer with 4 regions, confidence 0.88" in output
+    assert "Repaired: The interval of 'width'" in output
     assert all(name in output for name in studies)
     assert {path.name for path in tmp_path.iterdir()} == {"comparison.html", "report.html"}
 
