@@ -22,11 +22,19 @@ SPACE = SearchSpace({"x": FloatDistribution(0, 1)})
 ANSWER = PriorAnswer.by_hand(numeric={"x": (0.25, 0.2, 0.3)})
 
 
-def add(study: optuna.Study, values: Sequence[float] | None, *, trust: float | None = None, **options: Any) -> None:
+def add(
+    study: optuna.Study,
+    values: Sequence[float] | None,
+    *,
+    trust: float | None = None,
+    given_trust: float | None = None,
+    **options: Any,
+) -> None:
     attributes = {}
-    if trust is not None:
-        part = AnswerPart(0, 1, 1.0, 0.0, 0.0, 1.0, trust=trust)
-        suggestion = Suggestion(params={"x": 0.5}, phase="model", n=1, answers=(part,))
+    told = {at: one for at, one in ((-1, given_trust), (0, trust)) if one is not None}
+    if told:
+        parts = tuple(AnswerPart(at, 1, 1.0, 0.0, 0.0, 1.0, trust=one) for at, one in told.items())
+        suggestion = Suggestion(params={"x": 0.5}, phase="model", n=1, answers=parts)
         attributes[SUGGESTION_KEY] = json.dumps(asdict(suggestion))
     state = TrialState.COMPLETE if values is not None else TrialState.FAIL
     study.add_trial(create_trial(state=state, values=values, system_attrs=attributes, **options))
@@ -49,6 +57,14 @@ def test_counts_since_the_last_question_whether_answered_or_not() -> None:
     assert progress_of(study, answers) == StudyProgress(4, 0, 1, (), 1, False)
     failures = [FailureRecord(2, "down", n_finished=2), FailureRecord(0, "the second answer")]
     assert progress_of(study, answers, failures) == StudyProgress(4, 2, 2, (), 1, False)
+
+
+def test_trust_in_a_given_prior_is_none_in_the_answers() -> None:
+    """A given prior that holds must not keep a refuted answer from being asked for again."""
+    study = optuna.create_study()
+    add(study, [1.0], given_trust=0.9)
+    add(study, [1.0], trust=0.1, given_trust=0.9)
+    assert progress_of(study).trusts == (0.1,)
 
 
 def test_trust_since_the_last_question() -> None:

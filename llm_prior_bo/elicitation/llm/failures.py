@@ -45,6 +45,8 @@ class Rule:
         return by_words or type(error).__name__ in self.names or status_of(error) in self.statuses
 
 
+_TOO_LONG = "cannot take a prompt of this length; lower max_context_trials or shorten the study's user attributes"
+
 # The first that matches is taken. Words come before classes: LiteLLM reports a missing key and a refused connection as
 # an internal server error with status 500.
 RULES = (
@@ -58,6 +60,11 @@ RULES = (
         retryable=False,
         statuses=(402,),
         words=("insufficient_quota", "exceeded your current quota", "credit balance", "insufficient balance"),
+    ),
+    Rule(
+        "sent a response that cannot be read: a field is of another type than OpenAI's",
+        retryable=True,
+        words=("invalid response object", "serializer warnings"),
     ),
     Rule(
         "did not finish its answer: the server reports a failed generation",
@@ -80,6 +87,7 @@ RULES = (
             "failed to parse model output",
             "could not parse model output",
             "could not parse the model",
+            "failed to parse the model",
             "invalid json output",
             "output is not valid json",
         ),
@@ -105,6 +113,9 @@ RULES = (
             "blocked by safety",
             "safety filter",
             "safety system",
+            "safety checker",
+            "content filtering",
+            "flagged as unsafe",
             "flagged as potentially violating",
             "data_inspection_failed",
             "inappropriate content",
@@ -128,7 +139,7 @@ RULES = (
         words=("invalid api key", "incorrect api key", "api key not valid", "api_key_invalid", "invalid_api_key"),
     ),
     Rule(
-        "cannot take a prompt of this length; lower max_context_trials or shorten the study's user attributes",
+        _TOO_LONG,
         retryable=False,
         names=("ContextWindowExceededError",),
         words=(
@@ -139,8 +150,13 @@ RULES = (
             "input is too long",
             "too many tokens",
             "maximum number of tokens",
+            "maximum allowed length",
+            "payload too large",
+            "request entity too large",
+            "request too large",
         ),
     ),
+    Rule(_TOO_LONG, retryable=False, statuses=(413,)),
     Rule(
         "was redirected to another address, which is not followed; give the final address as api_base",
         retryable=False,
@@ -157,6 +173,7 @@ RULES = (
         retryable=True,
         names=("RateLimitError",),
         statuses=(429,),
+        words=("tokens per minute", "requests per minute", "rate limit"),
     ),
     Rule(
         "cannot be reached; check the network, or that the local server is running and api_base is right",
@@ -174,17 +191,19 @@ RULES = (
 )
 
 _FORMAT = re.compile(
-    r"response[_ ]?(?:format|mime)|response[_ ]?(?:json[_ ]?)?schema|json[_ ]?(?:schema|object|mode)|structured"
+    r"response[_ ]?(?:format|mime)|response[_ ]?(?:json[_ ]?)?schema|json[\-_ ]?(?:schema|object|mode)|structured"
+    r"|constrained decoding"
     r"|output_(?:format|config)|grammar|too many states|guided|additionalproperties|\bstrict\b"
 )
 _SYSTEM = re.compile(
     r"\bsystem[_ ]?(?:role|message|prompt|instruction)|\brole\b.{0,60}\bsystem\b|\bsystem\b.{0,40}\brole\b"
-    r"|developer instruction|only user and assistant|roles? must alternate|should alternate|must be (?:a )?user"
+    r"|\brole\b.{0,60}\buser\b.{0,12}\bassistant\b|first message must be|developer instruction"
+    r"|only user and assistant|roles? must alternate|should alternate|must be (?:a )?user"
 )
 _REFUSED = re.compile(
     r"not (?:support|enabled|allow|permit|recogni|accept|available|valid|one of|known)|n't (?:support|allow|accept)"
     r"|un(?:support|known|recogni|expected)|invalid|extra|must alternate|should alternate|only (?:user|support)"
-    r"|must be|forbid|no longer|deprecat|incompatible|cannot (?:be used|specify)|not a valid"
+    r"|must be|input should be|forbid|no longer|deprecat|incompatible|cannot (?:be used|specify)|not a valid"
 )
 _UNKNOWN_FIELD = re.compile(
     r"(?:unknown|unrecogni[sz]ed|unsupported|unexpected|extra|additional|invalid)[a-z_ ]{0,20}"
@@ -223,11 +242,13 @@ def refused_field(text: str, names: Iterable[str]) -> str | None:
 def words_of(error: Exception) -> str:
     """The beginning of an error's own text, with the response's body where openai 3 leaves it out of that."""
     # "Raw keys" are what LiteLLM lists where an answer is missing: fields of openai's class, `moderation` among them.
-    text = str(error)[:MAX_READ_CHARACTERS].split("Raw keys:")[0]
+    # Of a response that it cannot read it gives the whole traceback.
+    text = _NOT_ITS_OWN.split(str(error)[:MAX_READ_CHARACTERS])[0]
     body = _body_of(error)
     return f"{text} - {body}"[:MAX_READ_CHARACTERS] if body and _ONLY_STATUS.search(text) else text
 
 
+_NOT_ITS_OWN = re.compile(r"Raw keys:|Traceback \(most recent call last\)")
 _ONLY_STATUS = re.compile(r"Error code: \d+\s*$")
 
 

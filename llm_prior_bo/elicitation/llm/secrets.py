@@ -55,6 +55,11 @@ _SECRET_PATTERNS = tuple(
         r"\bnpm_[A-Za-z0-9]{30,}",
         r"\bpypi-[A-Za-z0-9_\-]{30,}",
         r"\bdapi[0-9a-f]{32}",  # Databricks
+        r"\bcsk-[A-Za-z0-9]{40,}",  # Cerebras
+        r"\bpa-[A-Za-z0-9_\-]{40,}",  # Voyage
+        r"\btvly-(?:dev-|prod-)?[A-Za-z0-9]{20,}",  # Tavily
+        r"\blsv2_[a-z]{2}_[0-9a-f]{32}(?:_[0-9a-f]{10})?",  # LangSmith
+        r"\bwhsec_[A-Za-z0-9]{24,}",  # Stripe
         r"\bdop_v1_[0-9a-f]{40,}",  # DigitalOcean
         r"\bSG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}",  # SendGrid
         r"\b(?:SK|AC)[0-9a-f]{32}\b",  # Twilio
@@ -63,6 +68,14 @@ _SECRET_PATTERNS = tuple(
         r"(?i:(?<=Bearer ))[A-Za-z0-9._~+/*\-]{8,}=*",
         r"(?i:(?<=Basic ))(?=[A-Za-z+/]*[0-9])[A-Za-z0-9+/]{16,}=*",
         r"(?<=://)[^\s/@:]{1,200}:[^\s/@]{1,200}(?=@)",  # user and password in an address
+        # What is named like a key, of any form (Azure's are 32 hexadecimal digits): the name stays.
+        r"(?i:((?:api|access|secret|subscription|account)[\-_]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?))"
+        r"(?=[^\s\"'&]{0,200}[0-9])[A-Za-z0-9+/_.~%\-]{12,}=*",
+        r"(?i:((?:(?:access|auth|refresh|session)[\-_]?token|client[\-_]?secret|password|passwd)"
+        r"[\"']?\s{0,3}[:=]\s{0,3}[\"']?))"
+        r"(?=[^\s\"'&]{0,200}[0-9])[^\s\"'&,;]{8,}",
+        r"(?i:([?&](?:key|sig|signature|token)=))(?=[^\s&]{0,200}[0-9])[A-Za-z0-9+/_.~%\-]{12,}=*",
+        r"(?i:(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:token|apikey|key)\s))[A-Za-z0-9+/_.~\-]{8,}=*",
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,10000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?",
     )
 )
@@ -83,7 +96,9 @@ def redact(text: str, *, secrets: Iterable[str] = (), keep: Iterable[str] = ()) 
     kept = {name for name in keep if len(name) >= _MIN_GIVEN_LENGTH}
 
     def masked(found: re.Match[str]) -> str:
-        return found[0] if any(found[0] in name and name in text for name in kept) else MASK
+        if any(found[0] in name and name in text for name in kept):
+            return found[0]
+        return f"{found[1]}{MASK}" if found.re.groups else MASK  # a name before a secret stays
 
     # Longest first: a secret may contain another one.
     for secret in sorted({*secrets, *_environment_secrets()}, key=lambda s: (-len(s), s)):

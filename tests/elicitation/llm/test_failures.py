@@ -42,7 +42,40 @@ FAILED_GENERATIONS = [
     (400, openai_error("Parsing failed. The model generated output that could not be parsed.", "output_parse_failed")),
     (422, {"detail": "Model output is not valid JSON"}),
     (400, {"message": "Failed to parse model output", "type": "bad_request"}),
+    (400, openai_error("Failed to parse the model's output as JSON")),
 ]
+
+OTHER_WORDINGS: list[tuple[int, str, str | None]] = [
+    (400, "This model does not support tool/JSON-schema constrained decoding", None),
+    (400, "messages[0].role: Input should be 'user' or 'assistant'", None),
+    (400, "The first message must be from the user", None),
+    (400, "Your request was flagged as unsafe by our safety checker", "content filter"),
+    (400, "Output blocked by content filtering policy", "content filter"),
+    (400, "Input length 9000 exceeds the maximum allowed length 4096", "prompt of this length"),
+    (413, "Payload too large", "prompt of this length"),
+    (413, "Request too large for model: tokens per minute (TPM): Limit 6000, Requested 9000", "prompt of this length"),
+]
+"""Status, what the server says, and what the user is told; `None`: nothing, for it is asked in another way."""
+
+
+class TestOtherWordings:
+    @pytest.mark.parametrize(("status", "message", "advice"), OTHER_WORDINGS)
+    def test_mean_the_same(self, server: FakeServer, status: int, message: str, advice: str | None) -> None:
+        server.replies = [Reply(status, json.dumps(openai_error(message)).encode()), Reply(body=completion("{}"))]
+        if advice is None:
+            assert client(server).complete(MESSAGES, SCHEMA).text == "{}"
+            return
+        with pytest.raises(CompletionError, match=advice) as told:
+            client(server).complete(MESSAGES, SCHEMA)
+        assert not told.value.retryable
+
+    @pytest.mark.parametrize("usage", [[1], "none", {"prompt_tokens": "x", "completion_tokens": 1, "total_tokens": 1}])
+    def test_a_response_of_other_types_is_no_content_filter(self, server: FakeServer, usage: object) -> None:
+        """LiteLLM's text about it lists fields of a class and a traceback, with `moderation` among the words."""
+        server.always = Reply(body=completion("{}", usage=usage))
+        with pytest.raises(CompletionError, match="sent a response that cannot be read") as told:
+            client(server).complete(MESSAGES, SCHEMA)
+        assert told.value.retryable
 
 
 class TestFailedGeneration:

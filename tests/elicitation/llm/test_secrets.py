@@ -39,6 +39,15 @@ from llm_prior_bo.elicitation.llm.secrets import printable, redact
         "GOCSPX-" + "a1B2" * 7,
         "ya29." + "a1B2" * 10,
         "SG." + "a1B2" * 5 + "." + "a1B2" * 10,
+        "sk-ant-oat01-" + "aB3dE5fG7h" * 8,
+        "sk-proj-" + "aB3_dE5-fG" * 10,
+        "sk-lf-01234567-89ab-cdef-0123-456789abcdef",
+        "csk-" + "aB3dE5fG7h" * 5,
+        "pa-" + "aB3dE5fG7h" * 4 + "abc",
+        "tvly-dev-" + "aB3dE5fG7h" * 3,
+        "lsv2_pt_" + "0123456789abcdef" * 2 + "_0123456789",
+        "whsec_" + "aB3dE5fG7h" * 3,
+        "sk_live_" + "aB3dE5fG7h" * 2,
         "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----",
     ],
 )
@@ -58,6 +67,42 @@ def test_values_of_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ORDINARY_SETTING", "an ordinary value")
     text = redact("correcthorsebatterystaple correcthorsebattery dummy, an ordinary value")
     assert text == "[redacted] [redacted] dummy, an ordinary value"
+
+
+@pytest.mark.parametrize(
+    ("before", "secret", "after"),
+    [
+        ("api-key: ", "3f9a1c2b4d5e6f708192a3b4c5d6e7f8", ""),  # Azure
+        ('{"api_key": "', "3f9a1c2b4d5e6f708192a3b4c5d6e7f8", '"}'),
+        ("x-api-key: ", "aB3dE5fG7haB3dE5fG7h", "\n"),
+        ("WANDB_API_KEY=", "0123456789abcdef0123456789abcdef01234567", " "),
+        ("aws_secret_access_key=", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""),
+        ("GET https://x.y/v1/models?key=", "AbCdEf0123456789xyz", "&alt=json"),
+        ("https://x.y/v1?a=b&access_token=", "0123456789abcdefABCDEF", "&x=1"),
+        ("https://acc.blob.example/c?sv=2020&sig=", "aB3dE5fG7haB3dE5fG7haB3d%3D", ""),
+        ('"password": "', "s3cr3tpw-long-one", '"'),
+        ("Authorization: Token ", "0123456789abcdef", ""),
+    ],
+)
+def test_what_is_named_like_a_key_is_masked_and_the_name_stays(before: str, secret: str, after: str) -> None:
+    assert redact(f"{before}{secret}{after}") == f"{before}[redacted]{after}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "monkey=banana_split_12",
+        "keyboard: qwertyuiopasdfgh1",
+        "max_tokens=1024",
+        "key=learning_rate_schedule_1",
+        "api_version=2024-10-21-preview",
+        "https://x.y/a?page=2&monkey=1234567890123",
+        "api_key=...",
+        "password: the one that you were given",
+    ],
+)
+def test_what_only_looks_like_it_stays(text: str) -> None:
+    assert redact(text) == text
 
 
 def test_given_secrets_are_masked() -> None:
