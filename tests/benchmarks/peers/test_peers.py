@@ -159,7 +159,11 @@ def test_parameters_that_a_reply_leaves_out_are_the_plain_samplers() -> None:
     assert study.trials[0].params.keys() == SPACE.distributions.keys()
 
 
-@pytest.mark.parametrize("sampler", [TPESampler(seed=0), GPSampler(seed=0), RandomSampler(seed=0)], ids=lambda sampler: type(sampler).__name__)
+@pytest.mark.parametrize(
+    "sampler",
+    [TPESampler(seed=0), GPSampler(seed=0), RandomSampler(seed=0)],
+    ids=lambda sampler: type(sampler).__name__,
+)
 def test_searches_the_narrowed_space_only(sampler: optuna.samplers.BaseSampler) -> None:
     study = optimize(NarrowingSampler(Model(NARROW).client, SPACE, sampler), n_trials=15)
     for trial in study.trials:
