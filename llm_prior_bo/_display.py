@@ -73,6 +73,12 @@ class Displayed:
 
     __slots__ = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # IPython takes the first class in the order of resolution that has this method or a `__repr__` of its own, and
+        # every dataclass has one.
+        cls._repr_pretty_ = cls._repr_pretty_  # type: ignore[method-assign]
+
     def _display(self) -> TextTable:
         raise NotImplementedError
 

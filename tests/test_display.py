@@ -66,6 +66,10 @@ def test_nothing_acts(one: Displayed) -> None:
         assert "[bold]" in console.file.getvalue()
 
 
+def test_ipython_shows_it_as_text_too(one: Displayed) -> None:
+    assert "_repr_pretty_" in vars(type(one))  # IPython takes a dataclass's own __repr__ before an inherited method
+
+
 def test_it_is_short(one: Displayed) -> None:
     assert len(str(one)) < 2_000
 

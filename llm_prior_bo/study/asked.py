@@ -29,6 +29,9 @@ MIN_TRIALS = 5
 """Trials that must have ended before a stated parameter that none has asked for is reported: it may be a conditional
 one. As many as the start-up design has with a prior."""
 
+MAX_TRIALS_UNTRIED = 20
+"""The same while some choice has not been tried yet that the parameter may hang on."""
+
 NOT_SUGGESTED = object()
 
 
@@ -116,7 +119,8 @@ class AskedParameters:
         unused = [name for name in stated if name not in asked]
         n_ended = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials) + 1  # and this one
         alike = {name: _alike(name, asked - stated.keys()) for name in unused}
-        if unused and n_ended < MIN_TRIALS and not any(alike.values()):
+        n_needed = MAX_TRIALS_UNTRIED if _has_untried_choice(trials) else MIN_TRIALS
+        if unused and n_ended < n_needed and not any(alike.values()):
             return
         memory.unused_is_settled = True
         if unused:
@@ -154,6 +158,18 @@ def _check_earlier(trials: Sequence[FrozenTrial], name: str, asked: BaseDistribu
                 f"that asks for {asked}; Optuna takes one kind of distribution, scale and set of choices for a name: "
                 "use another name, or a new study."
             )
+
+
+def _has_untried_choice(trials: Sequence[FrozenTrial]) -> bool:
+    """Whether some categorical parameter that trials asked for has a choice that none of them had."""
+    tried: dict[str, set[float]] = {}
+    n_choices: dict[str, int] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            if isinstance(distribution, CategoricalDistribution) and name in trial.params:
+                n_choices[name] = len(distribution.choices)
+                tried.setdefault(name, set()).add(distribution.to_internal_repr(trial.params[name]))
+    return any(len(indices) < n_choices[name] for name, indices in tried.items())
 
 
 def _alike(name: str, others: set[str]) -> str | None:

@@ -140,7 +140,13 @@ def _add_curve(figure: go.Figure, one: Curve, tint: str) -> None:
     x = np.arange(1, len(one.median) + 1)
     name = f"{as_text(one.name)} ({one.n_runs} runs)" if one.n_runs > 1 else as_text(one.name)
     if one.n_runs > 1:
-        edge = {"mode": "lines", "line": {"width": 0}, "legendgroup": name, "showlegend": False, "hoverinfo": "skip"}
+        edge = {
+            "mode": "lines",
+            "line": {"width": 0, "shape": "hv"},
+            "legendgroup": name,
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
         figure.add_scatter(x=x, y=one.upper, **edge)
         figure.add_scatter(x=x, y=one.lower, fill="tonexty", fillcolor=_translucent(tint), **edge)
     figure.add_scatter(

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from llm_prior_bo import FixedElicitor, LLMPriorSampler, PriorAnswer
 from llm_prior_bo.errors import SearchSpaceError, SearchSpaceWarning
-from llm_prior_bo.study.asked import MIN_TRIALS, NOT_SUGGESTED, SuggestedParams, suggested_value
+from llm_prior_bo.study.asked import MAX_TRIALS_UNTRIED, MIN_TRIALS, NOT_SUGGESTED, SuggestedParams, suggested_value
 from llm_prior_bo.study.diagnostics import study_statistics
 from llm_prior_bo.study.trial_records import Suggestion
 from tests.conftest import Open
@@ -265,6 +265,22 @@ class TestStatedSpace:
     def test_one_that_may_be_conditional(self) -> None:
         assert self.warned(lambda trial: trial.suggest_float("x", 0, 1), MIN_TRIALS - 1) == []
         assert self.warned(lambda t: t.suggest_float("y" if t.number == 3 else "x", 0, 1), 8) == []
+
+    @pytest.mark.parametrize("n_trials", [MAX_TRIALS_UNTRIED - 1, MAX_TRIALS_UNTRIED])
+    def test_one_that_may_hang_on_a_choice_that_no_trial_had(self, n_trials: int) -> None:
+        def objective(trial: optuna.Trial) -> float:
+            kind = trial.suggest_categorical("kind", ["a", "b"])
+            return trial.suggest_float("x" if kind == "a" else "y", 0, 1)
+
+        space: dict[str, BaseDistribution] = {"kind": CategoricalDistribution(["a", "b"]), **self.SPACE}
+        study = optuna.create_study(sampler=sampler(search_space=space, n_startup_trials=50))
+        for _ in range(n_trials):
+            study.enqueue_trial({"kind": "a"})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SearchSpaceWarning)
+            study.optimize(objective, n_trials=n_trials)
+        told = [str(one.message) for one in caught if one.category is SearchSpaceWarning]
+        assert [f"none of the {n_trials} trials" in text for text in told] == [True] * (n_trials == MAX_TRIALS_UNTRIED)
 
     def test_a_name_with_a_mistake_in_it_is_told_at_once(self) -> None:
         space = {"x": FloatDistribution(0, 1), "learning_rat": FloatDistribution(0, 1)}
