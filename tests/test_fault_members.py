@@ -1,4 +1,4 @@
-"""Members of the kinds of faults in docs/failures.md: what a process, a space, a trial or a server can be like."""
+"""Members of the kinds of faults in docs/how_to/failures.md: what a process, a space or a server can be like."""
 
 from __future__ import annotations
 

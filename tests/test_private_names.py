@@ -69,6 +69,7 @@ def names_in(node: ast.AST) -> Iterator[str]:
 def used() -> set[Use]:
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
     own = own_names(list(trees.values())) - {"_log"}  # also the name of loggers here
+    own |= {"_exit"}  # of os, documented for all its underscore
     found = set()
     for path, tree in trees.items():
         for name in (name for node in ast.walk(tree) for name in names_in(node)):

@@ -151,13 +151,21 @@ def current_folder_on_path() -> Iterator[None]:
         sys.path.remove(folder)
 
 
+_SQLITE = b"SQLite format 3\0"
+"""How every file of SQLite begins."""
+
+
 def _open(storage: str) -> str | BaseStorage:
     """The storage; no file is made where there is none."""
     path = storage.removeprefix("sqlite:///") if storage.startswith("sqlite:///") else storage
     is_file = "://" not in path
     if is_file and not Path(path).exists():
         raise ConfigurationError(f"Expected the address of a storage or a file that is there, got {storage!r}.")
-    return JournalStorage(JournalFileBackend(path)) if is_file and path == storage else storage
+    if not is_file or path != storage:
+        return storage
+    with Path(path).open("rb") as file:
+        is_database = file.read(len(_SQLITE)) == _SQLITE
+    return f"sqlite:///{path}" if is_database else JournalStorage(JournalFileBackend(path))
 
 
 def _distribution(name: str, given: object) -> BaseDistribution:

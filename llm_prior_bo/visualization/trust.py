@@ -111,7 +111,7 @@ def plot_trust(study: Study) -> go.Figure:
     _mark_questions(figure, statistics)
     figure.update_yaxes(title_text="trust by region", range=[0, 1.03], row=1, col=1)
     figure.update_yaxes(title_text="exponent", rangemode="tozero", row=2, col=1)
-    figure.update_yaxes(title_text="loss bound", type="log", row=3, col=1)
+    figure.update_yaxes(title_text="loss bound", type="log", nticks=5, row=3, col=1)
     last = max(statistics.suggestions, default=0)
     figure.update_xaxes(range=[-0.5, last + 0.5])
     figure.update_xaxes(title_text="trial", row=3, col=1)

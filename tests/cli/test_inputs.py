@@ -106,6 +106,15 @@ def test_a_study_by_name_and_the_only_one() -> None:
     storage.engine.dispose()
 
 
+def test_a_file_of_sqlite_needs_no_scheme() -> None:
+    storage = optuna.storages.RDBStorage("sqlite:///study.db")
+    optuna.create_study(storage=storage, study_name="one")
+    found = study_from("study.db", None)
+    assert found is not None
+    assert found.study_name == "one"
+    storage.engine.dispose()
+
+
 def test_no_storage() -> None:
     assert study_from(None, None) is None
     with pytest.raises(ConfigurationError, match="Expected --storage beside --study"):

@@ -235,4 +235,6 @@ class TestAnyPrior:
         tempered = prior.tempered(temperature)
         nodes, _ = quadrature(tempered)
         if len(nodes) <= 200_000:
-            assert integral(tempered) == pytest.approx(1.0, abs=1e-6)
+            # Grids of more than 1000 cells are integrated as if they were continuous: off by up to a cell at each step.
+            huge = (c.n_values for c in prior.space.columns if c.kind == "grid" and (c.n_values or 1) > 1000)
+            assert integral(tempered) == pytest.approx(1.0, abs=1e-6 + sum(1 / (n or 1) for n in huge))
