@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from llm_prior_bo.optimization.regions import region_label
 from llm_prior_bo.priors import MixturePrior, OptimumPrior, UniformPrior
 from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.storage import all_trials
-from llm_prior_bo.study.trial_records import Source, Suggestion, read_suggestion, started_here
+from llm_prior_bo.study.trial_records import Source, Suggestion, failed_by_itself, read_suggestion, started_here
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -93,16 +93,19 @@ class StartupDesign:
         slot, sources = startup_slot(study, trial)
         size = self.size(prior)
         n_uniform = 0 if prior.is_uniform else round(self.uniform_fraction * size)
+        failed = [other.number for other in all_trials(study) if failed_by_itself(other)]
+        uniform = UniformPrior(space)
         x: Tensor
         source: Source
-        if n_uniform and speaks_against_prior(data, sources):
-            x, source = _draw(UniformPrior(space), self.seed + _AFTER_REFUSAL + slot), "uniform"
+        if n_uniform and speaks_against_prior(data, sources, failed=failed):
+            x, source = _draw(uniform, self.seed + _AFTER_REFUSAL + slot), "uniform"
         else:
             x, source = startup_point(
                 prior, slot, n_startup_trials=size, n_uniform=n_uniform, seed=self.seed, space=space
             )
         if feasibility is not None:
-            x = resample_by_success_probability(x, prior, feasibility, seed=seed)
+            drawn_from = uniform if source == "uniform" else prior
+            x = resample_by_success_probability(x, drawn_from, feasibility, seed=seed)
         return Suggestion(
             params=space.decode(x),
             phase="startup",
@@ -115,21 +118,25 @@ class StartupDesign:
         )
 
 
-def speaks_against_prior(data: TrainingData, sources: Mapping[int, Source | None]) -> bool:
+def speaks_against_prior(
+    data: TrainingData, sources: Mapping[int, Source | None], *, failed: Collection[int] = ()
+) -> bool:
     """Whether a uniform point has come out better than all points from the prior, of which there are two at least.
 
     A wrong prior would cost the rest of the start-up as well. Of a right one two points are hardly ever worse than a
-    single uniform one.
+    single uniform one. A trial that failed is worse than one that finished.
 
     Args:
-        data: The trials so far.
+        data: The finished trials so far.
         sources: Where the point of each trial came from.
+        failed: Numbers of the trials that failed because of their configuration.
     """
     feasible = (data.constraints <= 0.0).all(dim=-1)
     rows = [(sources.get(number), i) for i, number in enumerate(data.numbers)]
     uniform = [i for source, i in rows if source == "uniform" and bool(feasible[i])]
     from_prior = [i for source, i in rows if source not in ("uniform", None)]
-    if len(from_prior) < MIN_COMPARED:
+    n_failed = sum(sources.get(number) not in ("uniform", None) for number in failed)
+    if len(from_prior) + n_failed < MIN_COMPARED:
         return False
     worse = ~feasible[from_prior]
     return any(bool(((data.Y[from_prior] < data.Y[i]).all(dim=-1) | worse).all()) for i in uniform)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import optuna
@@ -269,6 +270,12 @@ class TestListening:
     def test_what_violates_a_constraint_is_worse_than_what_does_not(self) -> None:
         assert speaks_against_prior(evaluated([9.0, 2.0, 3.0], [1.0, 0.0, 0.0]), self.SOURCES)
         assert not speaks_against_prior(evaluated([1.0, 2.0, 3.0], [0.0, 0.0, 1.0]), self.SOURCES)
+
+    def test_a_trial_that_failed_is_worse_than_one_that_finished(self) -> None:
+        only_uniform = replace(evaluated([1.0]), numbers=(2,))
+        assert speaks_against_prior(only_uniform, self.SOURCES, failed=[0, 1])
+        assert not speaks_against_prior(only_uniform, self.SOURCES, failed=[0])
+        assert not speaks_against_prior(replace(evaluated([1.0]), numbers=(1,)), self.SOURCES, failed=[0, 2])
 
     def test_one_point_from_the_prior_is_not_enough(self) -> None:
         assert not speaks_against_prior(evaluated([1.0, 3.0]), {0: "mode", 1: "uniform"})
