@@ -103,9 +103,10 @@ def compare(
     runner = StudyRunner(tasks, samplers)
     n_workers = _n_workers(n_jobs)
     with _file(path) as out:
-        _check_resumed(read_records(out), keys, runner)
+        before = read_records(out)
+        _check_resumed(before, keys, runner)
         execute = transferred(runner) if n_workers else runner
-        with _progress(len(keys), finished(_of(keys, read_records(out))), show=show_progress_bar) as advance:
+        with _progress(len(keys), finished(_of(keys, before)), show=show_progress_bar) as advance:
             records = _run(keys, out=out, execute=execute, n_workers=n_workers, on_record=advance)
     return ComparisonResult(
         tuple(records),

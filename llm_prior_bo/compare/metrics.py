@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.compare.runner import Task
 from llm_prior_bo.compare.study import INFEASIBLE
 from llm_prior_bo.errors import ConfigurationError
@@ -96,7 +97,7 @@ class StudyResult:
         """Best value after each trial, `n`; NaN before the first value."""
         return best_so_far(self.values, direction=self.direction)
 
-    @property
+    @cached_property
     def loss(self) -> FloatArray:
         """Smallest loss after each trial, `n`; infinite before the first value."""
         best = self.best

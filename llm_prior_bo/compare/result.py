@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo._display import TextTable
 from llm_prior_bo.compare.markdown import markdown_table
 from llm_prior_bo.compare.metrics import StudyResult, sampler_name
 from llm_prior_bo.compare.runner import Record, finished, read_records
 from llm_prior_bo.compare.statistics import Quartiles
 from llm_prior_bo.compare.summary import (
+    FIRST_AFTER_STARTUP,
     MIN_PAIRS,
     Difference,
     OverallSummary,
@@ -238,25 +239,13 @@ class ComparisonResult:
         Raises:
             ImportError: If pandas is not installed.
         """
-        rows = [self._study_row(studies, study) for studies in self.tasks.values() for study in studies.all]
+        rows = [row for studies in self.tasks.values() for row in self._study_rows(studies)]
         return import_optional("pandas", extra="compare").DataFrame(rows)
 
-    def _study_row(self, studies: Studies, study: StudyResult) -> dict[str, Any]:
+    def _study_rows(self, studies: Studies) -> list[dict[str, Any]]:
         loss = studies.loss_of_level(self.levels.get(studies.task), baseline=self.baseline)
         success = studies.reference_of_success(self.random)
-        areas = {f"area_{first}": study.area(first) for first in (1, 6)}
-        return {
-            "task": study.task,
-            "sampler": study.sampler,
-            "seed": study.seed,
-            "best_value": study.best[-1],
-            "trials_to_level": None if loss is None else study.trials_to(loss),
-            **{name: None if area is None else study.sign * area for name, area in areas.items()},
-            "success_rate": None if success is None else study.success_rate(success),
-            "diversity": study.diversity,
-            "test_value": study.test_value,
-            "suggest_seconds": study.mean_suggest_seconds,
-        }
+        return [_study_row(study, loss=loss, success=success) for study in studies.all]
 
 
 def read_comparison(
@@ -327,6 +316,22 @@ def _difference_table(found: Sequence[Difference], baseline: str | None) -> Text
 
 def _text(quartiles: Quartiles | None) -> str | None:
     return None if quartiles is None else quartiles.text(".4g")
+
+
+def _study_row(study: StudyResult, *, loss: float | None, success: float | None) -> dict[str, Any]:
+    areas = {f"area_{first}": study.area(first) for first in (1, FIRST_AFTER_STARTUP)}
+    return {
+        "task": study.task,
+        "sampler": study.sampler,
+        "seed": study.seed,
+        "best_value": study.best[-1],
+        "trials_to_level": None if loss is None else study.trials_to(loss),
+        **{name: None if area is None else study.sign * area for name, area in areas.items()},
+        "success_rate": None if success is None else study.success_rate(success),
+        "diversity": study.diversity,
+        "test_value": study.test_value,
+        "suggest_seconds": study.mean_suggest_seconds,
+    }
 
 
 def _trial_rows(record: Record) -> list[dict[str, Any]]:

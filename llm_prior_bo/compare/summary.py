@@ -360,16 +360,17 @@ def overall(
     """
     ranks = [_mean_ranks(studies) for studies in tasks]
     samplers = list(dict.fromkeys(row.sampler for row in rows))
+    of_best: dict[str, list[Difference]] = {sampler: [] for sampler in samplers}
+    for one in found:
+        if one.metric == "best value":
+            of_best[one.sampler].append(one)
     return [
         OverallSummary(
             sampler=sampler,
             n_tasks=sum(sampler in studies.by_sampler for studies in tasks),
             mean_rank=_mean([rank[sampler] for rank in ranks if sampler in rank]),
-            tasks=_verdicts([one.verdict for one in found if (one.sampler, one.metric) == (sampler, "best value")]),
-            studies=sum(
-                (one.comparison for one in found if (one.sampler, one.metric) == (sampler, "best value")),
-                Comparison(0, 0, 0),
-            ),
+            tasks=_verdicts([one.verdict for one in of_best[sampler]]),
+            studies=sum((one.comparison for one in of_best[sampler]), Comparison(0, 0, 0)),
             speed_up=_geometric_mean(row.speed_up for row in rows if row.sampler == sampler),
         )
         for sampler in samplers

@@ -46,7 +46,8 @@ def _tell(prior: OptimumPrior, k: int, part: AnswerPart, number: int) -> None:
     label = prior.regions[k].label if isinstance(prior, MixturePrior) else ""
     name = f"{k + 1} ('{printable(redact(label))}')" if label else f"{k + 1}"
     whose = f"the answer for trial {part.asked_at}" if part.asked_at > 0 else "the prior"
-    whose = "the given prior" if part.asked_at < 0 else whose
+    if part.asked_at < 0:
+        whose = "the given prior"
     _log.info(
         f"Trust in region {name} of {whose} has fallen to {part.region_weights[k]:.2f} at trial {number}: the trials "
         "speak against it."

@@ -26,7 +26,7 @@ from llm_prior_bo.space import SearchSpace
 from llm_prior_bo.study.answer_records import load_elicitations
 from llm_prior_bo.study.snapshot import study_before
 from llm_prior_bo.study.stored_space import stored_space
-from llm_prior_bo.study.trial_records import AnswerPart, Suggestion, read_suggestion
+from llm_prior_bo.study.trial_records import AnswerPart, Suggestion, belief_name, read_suggestion
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -53,7 +53,7 @@ class RegionShare:
     @property
     def name(self) -> str:
         """Whose region it is: "given prior", or the answer by the trial that it was asked for."""
-        return "given prior" if self.asked_at < 0 else f"answer of trial {self.asked_at}"
+        return belief_name(self.asked_at)
 
 
 @dataclass(frozen=True)

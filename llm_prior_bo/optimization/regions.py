@@ -13,9 +13,7 @@ MAX_LABEL_CHARACTERS = 80
 
 def region_labels(prior: OptimumPrior) -> tuple[str, ...]:
     """Label of every region, escaped and cut, or its number; empty for a density that is not made of regions."""
-    regions = prior.regions if isinstance(prior, MixturePrior) else ()
-    texts = (cut_off(printable(redact(region.label)), MAX_LABEL_CHARACTERS) for region in regions)
-    return tuple(text or f"region {k}" for k, text in enumerate(texts, start=1))
+    return tuple(_label(prior, k) for k in range(len(prior.regions))) if isinstance(prior, MixturePrior) else ()
 
 
 def region_at(prior: OptimumPrior, x: Tensor) -> tuple[str | None, float] | None:
@@ -33,10 +31,14 @@ def region_at(prior: OptimumPrior, x: Tensor) -> tuple[str | None, float] | None
         return None
     shares = prior.responsibilities(x)  # K + 1
     k = int(shares.argmax())
-    return (*region_labels(prior), None)[k], float(shares[k])
+    return None if k == len(prior.regions) else _label(prior, k), float(shares[k])
 
 
 def region_label(prior: OptimumPrior, x: Tensor) -> str | None:
     """Label of the region in which a point, `d`, most probably lies; `None` outside all regions, or without any."""
     found = region_at(prior, x)
     return None if found is None else found[0]
+
+
+def _label(prior: MixturePrior, k: int) -> str:
+    return cut_off(printable(redact(prior.regions[k].label)), MAX_LABEL_CHARACTERS) or f"region {k + 1}"

@@ -41,6 +41,11 @@ _ORIGINS: dict[Source, str] = {
 }
 
 
+def belief_name(asked_at: int) -> str:
+    """What a belief is called: by the trial that it was asked for, "given prior" if nobody was asked (-1)."""
+    return "given prior" if asked_at < 0 else f"answer of trial {asked_at}"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerPart:
     """The part of one answer in a suggestion that maximises a score. Every answer has a clock of its own."""
@@ -70,9 +75,8 @@ class AnswerPart:
     @property
     def name(self) -> str:
         """What it is called: "given prior", "no prior" where nobody has said anything, or by the trial asked for."""
-        if self.asked_at >= 0:
-            return f"answer of trial {self.asked_at}"
-        return "given prior" if self.loss_bound > 1.0 or self.bayes_factors or self.log_prior else "no prior"
+        is_stated = self.asked_at >= 0 or self.loss_bound > 1.0 or self.bayes_factors or self.log_prior
+        return belief_name(self.asked_at) if is_stated else "no prior"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import optuna
-import pytest
-import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-
 import comparison_study
 import digits
+import optuna
+import pytest
 
 from llm_prior_bo import read_comparison
-
-
-@pytest.fixture(autouse=True)
-def settings() -> Iterator[None]:
-    """PyTorch's and Optuna's settings are put back afterwards."""
-    n_threads, verbosity = torch.get_num_threads(), optuna.logging.get_verbosity()
-    yield
-    torch.set_num_threads(n_threads)
-    torch.set_flush_denormal(False)
-    optuna.logging.set_verbosity(verbosity)
 
 
 # One of the recorded best guesses is at a bound of its range, beyond its own interval.
@@ -34,12 +18,12 @@ def settings() -> Iterator[None]:
 def test_table_figure_and_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one_epoch(trial: optuna.Trial, *, epochs: int, n_networks: int) -> float:
+    def trained_briefly(trial: optuna.Trial, *, epochs: int, n_networks: int) -> float:
         assert (epochs, n_networks) == (10, 1)
         return objective(trial, epochs=1, n_networks=n_networks)
 
     objective = comparison_study.objective
-    monkeypatch.setattr(comparison_study, "objective", one_epoch)
+    monkeypatch.setattr(comparison_study, "objective", trained_briefly)
     out, figure = tmp_path / "results.jsonl", tmp_path / "figure.html"
     comparison_study.main(["--trials", "2", "--seeds", "1", "--out", str(out), "--figure", str(figure)])
     told = capsys.readouterr().out
