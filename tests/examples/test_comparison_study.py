@@ -31,7 +31,7 @@ def test_table_figure_and_results(
     assert "test value" in told
     assert figure.exists()
     result = read_comparison(out, baseline="TPE")
-    assert result.samplers == ["LLM prior", "TPE", "TPE, defaults first", "random"]
+    assert result.samplers == ["LLM prior", "GPSampler", "TPE", "TPE, defaults first", "random"]
     frame = result.to_frame()
     first = frame[(frame["sampler"] == "TPE, defaults first") & (frame["trial"] == 1)].iloc[0]
     assert {name: first[f"params_{name}"] for name in digits.USUAL_DEFAULTS} == digits.USUAL_DEFAULTS
