@@ -4,7 +4,7 @@
     python -m benchmarks.asking_again run --data FOLDER --later REPLIES --out again.jsonl --seeds 8 --workers 2
     python -m benchmarks.asking_again report again.jsonl
 
-FOLDER is that of `real_answers`, whose recorded answers are the first ones. A state is a task with its first ten
+FOLDER holds `suite.py`; the first answers are the recorded ones. A state is a task with its first ten
 trials. `prompts` runs every state and writes the question that is due then, and the same with the results of the ten
 trials permuted among them: what a model makes of that is no knowledge of these trials. The files are named after the
 prompt's hash, so that whoever answers cannot tell which is which; `REPLIES/questions.json` can. The reply goes, as it
@@ -24,9 +24,9 @@ import numpy as np
 import optuna
 
 from benchmarks.harness.arguments import add_run_options, new_parser
+from benchmarks.harness.beliefs import own_answer
 from benchmarks.harness.hpo_tasks import distributions, load_task, run_trials
 from benchmarks.harness.recordings import BUDGET, context_of, messages_text
-from benchmarks.real_answers import load_answer
 from llm_prior_bo import (
     Elicitation,
     FixedElicitor,
@@ -94,7 +94,7 @@ def state_of(data: Path, name: str) -> tuple[optuna.Study, Any, PriorAnswer]:
     """A study after its first ten trials, its task and its first answer; the same whenever it is run."""
     problem = load_task(data, name)
     space = distributions(problem)
-    answer = load_answer(name, "own", space)
+    answer = own_answer(name, space, STATE_SEED)
     sampler = LLMPriorSampler(elicitor=Later(answer), search_space=space, seed=STATE_SEED, refresh=None)
     study = optuna.create_study(sampler=sampler)
     study.set_user_attr("problem_description", context_of(data, name).problem_description)

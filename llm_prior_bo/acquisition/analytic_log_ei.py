@@ -17,14 +17,15 @@ from torch import Tensor
 
 from llm_prior_bo._gradients import as_torch
 from llm_prior_bo.models.exact_gp import ExactPosterior, supports
+from llm_prior_bo.models.normal_cdf import log_density
 from llm_prior_bo.space import FloatArray
 
 N_OUTCOMES = 64
 """Possible outcomes at the pending points, over which expected improvement is averaged."""
-_SMALLEST_VARIANCE = 1e-12  # BoTorch's
+SMALLEST_VARIANCE = 1e-12
+"""A smaller variance counts as this one, as in BoTorch."""
 _FAR_BELOW = -1e4
 """Standard deviations below the best value from which on a difference of logarithms has lost too many digits."""
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_HALF_PI = math.sqrt(0.5 * math.pi)
 _ROOT2 = math.sqrt(2.0)
 
@@ -100,19 +101,19 @@ def log_improvement(
     Returns:
         The value, its derivative by the mean, and by the variance, each of the shape of the means.
     """
-    sigma = np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE))
+    sigma = np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
     u = (mean - best) / sigma
     above, far = u > -1.0, u < _FAR_BELOW
-    log_density = -0.5 * np.square(u) - _LOG_ROOT_2PI  # log φ
+    log_phi = log_density(u)
     # Every branch is evaluated everywhere, at arguments that it can take.
     upper = np.maximum(u, -1.0)
-    density, probability = np.exp(np.where(above, log_density, 0.0)), ndtr(upper)
+    density, probability = np.exp(np.where(above, log_phi, 0.0)), ndtr(upper)
     h = density + upper * probability
     lower = np.clip(u, _FAR_BELOW, -1.0)
     ratio = _ROOT_HALF_PI * erfcx(-lower / _ROOT2)  # Φ/φ
     bracket = 1.0 + lower * ratio
     tail = np.maximum(-u, 1.0)
-    log_h = np.where(above, np.log(h), log_density + np.where(far, -2.0 * np.log(tail), np.log(bracket)))
+    log_h = np.where(above, np.log(h), log_phi + np.where(far, -2.0 * np.log(tail), np.log(bracket)))
     by_mean = np.where(above, probability / h, np.where(far, tail + 2.0 / tail, ratio / bracket)) / sigma
     by_sigma = np.where(above, density / h, np.where(far, np.square(tail) + 3.0, 1.0 / bracket)) / sigma
-    return np.log(sigma) + log_h, by_mean, np.where(variance > _SMALLEST_VARIANCE, 0.5 * by_sigma / sigma, 0.0)
+    return np.log(sigma) + log_h, by_mean, np.where(variance > SMALLEST_VARIANCE, 0.5 * by_sigma / sigma, 0.0)

@@ -35,6 +35,7 @@ from llm_prior_bo._gradients import as_torch
 from llm_prior_bo.models.conditional_parameters import infer_conditions
 from llm_prior_bo.models.data import MAX_UNSUCCESSFUL_PENDING, TrainingData
 from llm_prior_bo.models.exact_gp import ExactPosterior, Marginals, training_root
+from llm_prior_bo.models.normal_cdf import log_cdf_slope
 from llm_prior_bo.models.surrogate import double, fit_process, gaussian_likelihood, gaussian_process
 from llm_prior_bo.priors import OptimumPrior
 from llm_prior_bo.space import FloatArray, SearchSpace
@@ -93,8 +94,7 @@ class FeasibilityModel:
         """Log probability at points `n x d`, `n`, and its gradient, `n x d`."""
         marginals = self.process.marginals(X)
         value, explained, score, spread = self._value(marginals)
-        # d log Φ(s) / ds is the density over the distribution function, the inverse Mills ratio.
-        by_score = np.exp(explained - value + _log_density(score) - log_ndtr(score))
+        by_score = np.exp(explained - value) * log_cdf_slope(score)
         by_mean = by_score * self.scale / spread
         by_variance = -0.5 * by_score * score * (self.scale / spread) ** 2
         return value, marginals.pull_back(by_mean[:, None], by_variance)
@@ -218,8 +218,3 @@ def _structure(model: SingleTaskGP) -> float:
     with_places = -0.5 * float(whitened.square().sum()) - float(root.diagonal().log().sum())
     without = -0.5 * float(z.square().sum())
     return 1.0 / (1.0 + math.exp(min(without + LOG_HANDICAP - with_places, 50.0)))
-
-
-def _log_density(score: FloatArray) -> FloatArray:
-    """Log density of the standard normal distribution."""
-    return -0.5 * np.square(score) - 0.5 * math.log(2.0 * math.pi)

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
-from botorch.acquisition.analytic import LogExpectedImprovement, _log_ei_helper
+from botorch.acquisition.analytic import (
+    LogConstrainedExpectedImprovement,
+    LogExpectedImprovement,
+    LogProbabilityOfFeasibility,
+    _log_ei_helper,
+)
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement, qLogProbabilityOfFeasibility
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.models.gp_regression import SingleTaskGP
@@ -18,6 +23,7 @@ from torch import Tensor
 
 from llm_prior_bo import SearchSpace, UniformPrior, prior_weighted
 from llm_prior_bo._isolation import isolated_torch
+from llm_prior_bo.acquisition.analytic_log_ehvi import AnalyticLogEHVI
 from llm_prior_bo.acquisition.analytic_log_ei import log_improvement
 from llm_prior_bo.acquisition.log_acquisition import MAX_PENDING, log_acquisition
 from llm_prior_bo.models.data import TrainingData
@@ -76,9 +82,11 @@ class TestChoice:
     def test_one_objective_alone_is_analytic_given_what_may_come_out(self, single: Surrogate) -> None:
         assert isinstance(log_acquisition(single, pending=PENDING, seed=0), LogExpectedImprovement)
 
-    @pytest.mark.parametrize("pending", [NOTHING, PENDING], ids=["nothing pending", "pending"])
-    def test_constraints_need_samples(self, constrained: Surrogate, pending: Tensor) -> None:
-        assert isinstance(log_acquisition(constrained, pending=pending, seed=0), qLogNoisyExpectedImprovement)
+    def test_constraints_are_analytic(self, constrained: Surrogate) -> None:
+        assert isinstance(log_acquisition(constrained, pending=NOTHING, seed=0), LogConstrainedExpectedImprovement)
+
+    def test_constraints_need_samples_where_something_is_pending(self, constrained: Surrogate) -> None:
+        assert isinstance(log_acquisition(constrained, pending=PENDING, seed=0), qLogNoisyExpectedImprovement)
 
     def test_so_do_pending_points_of_a_model_of_another_kind(self) -> None:
         acquisition = log_acquisition(of_another_kind(), pending=PENDING, seed=0)
@@ -87,7 +95,7 @@ class TestChoice:
     @pytest.mark.parametrize("pending", [NOTHING, PENDING], ids=["nothing pending", "pending"])
     def test_several_objectives(self, double: Surrogate, pending: Tensor) -> None:
         acquisition = log_acquisition(double, pending=pending, seed=0)
-        assert isinstance(acquisition, qLogNoisyExpectedHypervolumeImprovement)
+        assert isinstance(acquisition, qLogNoisyExpectedHypervolumeImprovement if len(pending) else AnalyticLogEHVI)
         assert values(acquisition, (0.2, 0.0), (0.9, 1.0)).isfinite().all()
 
     def test_the_prior_may_be_added_to_each(self, single: Surrogate, double: Surrogate, constrained: Surrogate) -> None:
@@ -129,10 +137,10 @@ class TestValues:
         assert outside < inside - 5.0
 
     @pytest.mark.parametrize("seed", [0, 1])
-    def test_the_seed_decides(self, double: Surrogate, seed: int) -> None:
+    def test_the_seed_decides_what_is_sampled(self, double: Surrogate, seed: int) -> None:
         points = ((0.3, 0.0), (0.8, 1.0))
-        one, two = (log_acquisition(double, pending=NOTHING, seed=seed) for _ in range(2))
-        other = log_acquisition(double, pending=NOTHING, seed=seed + 2)
+        one, two = (log_acquisition(double, pending=PENDING, seed=seed) for _ in range(2))
+        other = log_acquisition(double, pending=PENDING, seed=seed + 2)
         assert torch.equal(values(one, *points), values(two, *points))
         assert not torch.equal(values(one, *points), values(other, *points))
 
@@ -162,14 +170,16 @@ class TestOddData:
         Y = torch.arange(4.0 * n_objectives).reshape(4, -1)
         surrogate = surrogate_of(Y, torch.tensor([[1.0, math.inf], [2.0, 1.0], [3.0, math.inf], [0.5, 2.0]]))
         acquisition = log_acquisition(surrogate, pending=pending, seed=0)
-        assert isinstance(acquisition, qLogProbabilityOfFeasibility) == (n_objectives == 1)
+        probability = qLogProbabilityOfFeasibility if len(pending) else LogProbabilityOfFeasibility
+        assert isinstance(acquisition, probability) == (n_objectives == 1)
         assert values(acquisition, (0.1, 0.0), (0.7, 1.0)).isfinite().all()
 
     def test_a_point_that_is_feasible_only_just(self) -> None:
         surrogate = surrogate_of(torch.arange(3.0), torch.tensor([[1.0], [2.0], [-1e-6]]))
-        acquisition = log_acquisition(surrogate, pending=NOTHING, seed=0)
-        assert isinstance(acquisition, qLogNoisyExpectedImprovement)
-        assert values(acquisition, (0.1, 0.0), (0.7, 1.0)).isfinite().all()
+        for pending, kind in ((NOTHING, LogConstrainedExpectedImprovement), (PENDING, qLogNoisyExpectedImprovement)):
+            acquisition = log_acquisition(surrogate, pending=pending, seed=0)
+            assert isinstance(acquisition, kind)
+            assert values(acquisition, (0.1, 0.0), (0.7, 1.0)).isfinite().all()
 
     def test_a_point_that_is_pending_and_finished(self, single: Surrogate) -> None:
         acquisition = log_acquisition(single, pending=single.X[:2], seed=0)

@@ -12,7 +12,14 @@ import numpy as np
 import optuna
 import pytest
 
-from benchmarks import acquisition_maximum, answer_calibration, asking_again, failing_region, real_answers
+from benchmarks import (
+    acquisition_maximum,
+    answer_calibration,
+    asking_again,
+    constrained,
+    failing_region,
+    several_objectives,
+)
 from benchmarks.harness.hpo_tasks import distributions, load_task
 from benchmarks.harness.recordings import collect, context_of, write_prompts
 from llm_prior_bo import SearchSpace
@@ -73,13 +80,12 @@ ANSWER = (
 
 
 @pytest.fixture
-def recordings(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def recordings(data: Path, tmp_path: Path) -> Path:
     """The folder of a recorded answer about the small task, made by the scripts."""
     prompts, out = tmp_path / "prompts", tmp_path / "recordings"
     write_prompts(data, ["small"], prompts)
     (prompts / "small.0.answer.txt").write_text(ANSWER, encoding="utf-8")
     collect(prompts, out, model="a model")
-    monkeypatch.setattr(real_answers, "RECORDINGS", out)
     return out
 
 
@@ -112,21 +118,31 @@ def test_failures_and_regret_by_case() -> None:
     )
 
 
-@pytest.mark.usefixtures("recordings")
-def test_real_answers_against_both_controls(data: Path) -> None:
-    records = []
-    for method in ("control-1", "control-2", "no-llm"):
-        task = Task("small", "own", method, 0, 8)
-        result = real_answers.run_study(task, data=data)
-        records.append({**_record("small", method, 0), "n_trials": 8, **result})
-    # The second control starts on the points of the first.
-    assert records[0]["values"][:5] == records[1]["values"][:5]
-    best, *verdicts = real_answers.tables(records, n_trials=8).split("\n\n")
-    assert best.splitlines()[2].startswith("| small | control-1 | 1 | ")
-    assert [text.split(" of ")[-1] for text in verdicts[::2]] == ["the better control:", "control-1:", "no-llm:"]
-
-
 def test_a_larger_search_is_compared_with_ordinary_ones(data: Path) -> None:
     ordinary, large = acquisition_maximum.values(data, "small", 0)
     assert len(ordinary) == 4
     assert large >= max(ordinary) - 1e-3
+
+
+def test_share_of_the_largest_volume_never_falls() -> None:
+    records = [
+        _record("BraninCurrin", method, 0)
+        | {"n_trials": 12}
+        | several_objectives.run_study(Task("BraninCurrin", "none", method, 0, 12))
+        for method in ("sampled", "GPSampler")
+    ]
+    for r in records:
+        assert r["share"] == sorted(r["share"])
+        assert 0.0 <= r["share"][-1] < 1.0
+    longer = [r | {"share": r["share"] + r["share"][-1:] * 8} for r in records]
+    first, second = several_objectives.table(longer).splitlines()[2:]
+    assert first.startswith("| BraninCurrin | sampled | 1 | 0.")
+    assert second.startswith("| BraninCurrin | GPSampler | 1 | 0.")
+
+
+def test_a_constrained_function_says_what_is_feasible() -> None:
+    study = optuna.create_study(sampler=constrained.SAMPLERS["sampled"](0))
+    study.optimize(lambda trial: constrained.objective(trial, name="ConstrainedGramacy"), n_trials=12)
+    assert len(study.trials[0].constraints) == 2
+    value = study.best_value
+    assert value == min(t.value for t in study.trials if t.value is not None and max(t.constraints.values()) <= 0.0)
