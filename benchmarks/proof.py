@@ -6,18 +6,18 @@
     python -m benchmarks.proof list --data FOLDER
     python -m benchmarks.proof report proof.jsonl
 
-Tasks are trained live on scikit-learn's data, read from the folder with `suite.py` (as for `real_answers`), or are
-functions of two parameters; without `--data` only those that need no folder. Beliefs are described in
-`harness/beliefs.py`; those other than `own` are run with the methods in `PLACEBO_METHODS`. The placebo of asking again,
-a second answer given after permuted results, is in `asking_again.py`.
+Tasks are trained live on scikit-learn's data, read from the folder with `suite.py`, a collection of real tuning tables
+and surrogates, or are functions of two parameters; without `--data` only those that need no folder. Beliefs are
+described in `harness/beliefs.py`; those other than `own` are run with the methods in `PLACEBO_METHODS`. The placebo of
+asking again, a second answer given after permuted results, is in `asking_again.py`.
 
 Methods that ask a language model once run on recorded replies (`record_peers`); those that ask at every trial need
 `--model NAME`, a model that LiteLLM can reach, and are left out without. SMAC3 and NePS are installed apart and need
 `--smac PYTHON` or `--neps PYTHON` (see `peers/external.py`). What is not available for a task is left out.
 
-A record holds `values` and, where the task has them, `test` of every trial, `params` in the unit cube to four digits
-(`null`: not active), `seconds` in all and `objective_seconds` of them, `best_known` (`null` for live tasks: take the
-best value of all studies of the task and the seed), `counts` of the questions to a model and, for the package's
+A record holds `values` and, where the task has them, `test_values` of every trial, `params` in the unit cube to four
+digits (`null`: not active), `seconds` in all and `objective_seconds` of them, `best_known` (`null` for live tasks: take
+the best value of all studies of the task and the seed), `counts` of the questions to a model and, for the package's
 sampler, `trace`. The same command takes up an interrupted run again.
 """
 
@@ -202,6 +202,7 @@ METHODS: Mapping[str, Method] = {
     "no-trust": _shared(without_trust, "belief"),
     "control-1": _shared(ANSWER_METHODS["control-1"], "belief"),
     "control-2": _shared(ANSWER_METHODS["control-2"], "belief", startup_of_control_1),
+    "pibo-10": _shared(ANSWER_METHODS["pibo-10"], "belief"),
     "prior alone": _shared(prior_alone, "belief"),
     "no-llm": _shared(ANSWER_METHODS["no-llm"], None),
     # nothing is told
@@ -290,7 +291,7 @@ def _result(study: optuna.Study, problem: BenchmarkTask, *, seconds: float) -> d
     counts = asdict(sampler.counts) if isinstance(sampler, ProposingSampler | NarrowingSampler) else None
     return {
         "values": [trial.value for trial in trials],
-        "test": test if any(score is not None for score in test) else None,
+        "test_values": test if any(score is not None for score in test) else None,
         "params": [problem.encoded(trial.params) for trial in trials],
         "seconds": seconds,
         "objective_seconds": sum(trial.user_attrs["seconds"] for trial in trials),
@@ -356,8 +357,8 @@ def table(records: Sequence[Record]) -> str:
     for (task, belief, method), own in groups.items():
         cells = {"task": task, "belief": belief, "method": method, "seeds": str(len(own))}
         cells["best value"] = Quartiles.of([min(record["values"]) for record in own]).text(".4g")
-        if own[0]["test"] is not None:
-            tested = [record["test"][int(np.argmin(record["values"]))] for record in own]
+        if own[0]["test_values"] is not None:
+            tested = [record["test_values"][int(np.argmin(record["values"]))] for record in own]
             cells["its test value"] = Quartiles.of(tested).text(".4g")
         rows.append(cells)
     return markdown_table(rows)

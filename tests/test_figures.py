@@ -38,7 +38,14 @@ CURVES = {
 
 
 def record(task: str, method: str, seed: int, values: list[float], **others: Any) -> dict[str, Any]:
-    fields = {"problem": task, "prior": "own", "method": method, "seed": seed, "n_trials": len(values), "error": None}
+    fields = {
+        "problem": task,
+        "prior": "own" if method == "default" else "none",
+        "method": method,
+        "seed": seed,
+        "n_trials": len(values),
+        "error": None,
+    }
     return {**fields, "values": values, **others}
 
 
@@ -61,7 +68,7 @@ def records() -> list[dict[str, Any]]:
 
 class TestHeadline:
     def test_regrets_are_in_units_of_what_ten_random_trials_leave(self, records: list[dict[str, Any]]) -> None:
-        summary = headline.summarize(records)
+        summary = headline.summarize(headline.regrets(records))
         # GPSampler's 3 after ten trials is 4 above the optimum.
         assert summary["curves"]["GPSampler"]["median"][9] == 1.0
         assert summary["curves"]["GPSampler"]["median"][0] == 1.5
@@ -69,10 +76,14 @@ class TestHeadline:
         assert summary["curves"]["default"]["high"][-1] == 0.0
 
     def test_remembered_and_solved_tasks_are_left_out(self, records: list[dict[str, Any]]) -> None:
-        assert headline.summarize(records)["tasks"] == ["lcbench_1", "xgb_protein_structure"]
+        assert headline.summarize(headline.regrets(records))["tasks"] == ["xgb_protein_structure", "lcbench_1"]
 
     def test_trials_until_level_are_counted(self, records: list[dict[str, Any]]) -> None:
-        assert headline.summarize(records)["level_after"] == {"no-llm": 14, "GPSampler": 12, "TPESampler": None}
+        assert headline.summarize(headline.regrets(records))["level_after"] == {
+            "no-llm": 14,
+            "GPSampler": 12,
+            "TPESampler": None,
+        }
 
     def test_losses_are_counted(self, records: list[dict[str, Any]]) -> None:
         ahead = [
@@ -84,14 +95,14 @@ class TestHeadline:
         for r in ahead:
             if (r["problem"], r["method"]) == ("xgb_protein_structure", "TPESampler"):
                 r["values"] = [*r["values"][:-1], 2.0 * OPTIMUM]
-        summary = headline.summarize(ahead)
+        summary = headline.summarize(headline.regrets(ahead))
         assert summary["sooner"] == {"no-llm": [], "GPSampler": [], "TPESampler": ["xgb_protein_structure"]}
         assert summary["ahead"] == {"no-llm": [], "GPSampler": [], "TPESampler": ["xgb_protein_structure"]}
 
     def test_a_missing_study_is_named(self, records: list[dict[str, Any]]) -> None:
         missing = [r for r in records if (r["problem"], r["method"], r["seed"]) != ("lcbench_1", "no-llm", 1)]
         with pytest.raises(SystemExit, match=r"'lcbench_1', 'no-llm', 1"):
-            headline.summarize(missing)
+            headline.summarize(headline.regrets(missing))
 
     def test_script_writes_picture_summary_and_paragraph(self, records: list[dict[str, Any]], tmp_path: Path) -> None:
         file, readme = tmp_path / "real.jsonl", tmp_path / "README.md"
@@ -99,7 +110,7 @@ class TestHeadline:
         readme.write_text("# Title\n\n<!-- headline -->\nold\n<!-- /headline -->\n\nThe rest.\n", encoding="utf-8")
         headline.main([str(file)], folder=tmp_path, readme=readme)
         summary = json.loads((tmp_path / "headline.json").read_text(encoding="utf-8"))
-        assert summary == headline.summarize(records)
+        assert summary == headline.summarize(headline.regrets(records))
         assert (tmp_path / "headline.png").read_bytes().startswith(b"\x89PNG")
         text = readme.read_text(encoding="utf-8")
         assert text.startswith("# Title\n\n<!-- headline -->\n**After 10 trials it is where")
@@ -119,7 +130,16 @@ class TestHeadline:
         summary = json.loads((FIGURES / "headline.json").read_text(encoding="utf-8"))
         n = summary["n_trials"]
         assert all(len(curve) == n for method in summary["curves"].values() for curve in method.values())
-        assert set(summary) == {"n_trials", "tasks", "n_seeds", "curves", "level_after", "sooner", "ahead"}
+        assert set(summary) == {
+            "n_trials",
+            "tasks",
+            "n_extrapolated",
+            "n_seeds",
+            "curves",
+            "level_after",
+            "sooner",
+            "ahead",
+        }
         assert not any(task.startswith("fcnet") for task in summary["tasks"])
 
 

@@ -51,14 +51,11 @@ METHODS: Mapping[str, MakeSampler] = {
 }
 """Name -> how to make the sampler: the package's defaults, its controls, and what there is without a belief."""
 
-ENQUEUED = frozenset({"control-2"})
-"""Methods that are given the start-up points of `control-1`."""
-
 without_trust: MakeSampler = functools.partial(_with_answer, trust=None)
 """The package's defaults, but whatever the data say the density counts as its decay has it."""
 
-prior_alone: MakeSampler = functools.partial(_with_answer, n_startup_trials=10**6, uniform_startup_fraction=0.0)
-"""Every trial is a draw from the density, the first its mode."""
+prior_alone: MakeSampler = functools.partial(_with_answer, n_startup_trials=256, uniform_startup_fraction=0.0)
+"""Every trial is a draw from the density, the first its mode; for studies of up to 256 trials."""
 
 
 def trace_of(study: optuna.Study) -> dict[int, list[float | None]]:

@@ -1,14 +1,13 @@
-"""The picture at the top of README.md and its number, from the records of `python -m benchmarks.real_answers run`.
+"""The picture at the top of README.md and its number, from the records of `python -m benchmarks.proof run`.
 
-    python docs/figures/headline.py real.jsonl
+    python docs/figures/headline.py proof.jsonl
 
 Writes `headline.png`, what it shows as `headline.json`, and the paragraph with the number between the two comments
 `headline` in README.md.
 
-*Regret* is the best value so far minus the best value of any study of the task in the file. Its unit, for each task, is
-the median over the seeds of what `GPSampler` leaves after its ten random trials. Curves are medians, bands quartiles,
-over all tasks and seeds together. Tasks whose published table the model says that it remembers are left out, and so are
-tasks on which those ten trials leave nothing.
+*Regret* and its unit, what `GPSampler` leaves after its ten random trials, are those of docs/results.md
+(`benchmarks.results.regrets`). Curves are medians, bands quartiles, over all tasks and seeds together. Tasks whose
+published table the model says that it remembers are left out, and so are tasks on which those ten trials leave nothing.
 """
 
 from __future__ import annotations
@@ -31,19 +30,22 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from style import BLUE, GREEN, GREY, ORANGE, headline, save
 
-from benchmarks.real_answers import EXTRAPOLATED, REMEMBERED, Quartiles, Record, finished, read_records
+from benchmarks.results.regrets import EXTRAPOLATED, GP, NO_LLM, OURS, TaskRegrets, Way, regrets_of
+from benchmarks.results.versus import trials_to
+from llm_prior_bo.compare.runner import Record, finished, read_records
+from llm_prior_bo.compare.statistics import Quartiles
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
-OURS, UNIT_METHOD, UNIT_TRIALS, AFTER = "default", "GPSampler", 10, 10
-METHODS = {
+AFTER = 10
+WAYS = {
     OURS: ("LLM prior", BLUE),
-    "no-llm": ("the engine without an LLM", GREEN),
-    "GPSampler": ("GPSampler", ORANGE),
-    "TPESampler": ("TPESampler", GREY),
+    NO_LLM: ("the engine without an LLM", GREEN),
+    GP: ("GPSampler", ORANGE),
+    Way("TPESampler"): ("TPESampler", GREY),
 }
-"""Method of `benchmarks.real_answers` -> its name for people, and its colour."""
+"""Way -> its name for people, and its colour."""
 
 SINGLE_TASKS = {
     "xgb_protein_structure": "XGBoost, protein structure",
@@ -53,63 +55,48 @@ SINGLE_TASKS = {
 
 MARKS = re.compile(r"(<!-- headline -->\n).*?(<!-- /headline -->)", re.DOTALL)
 
-Curves = dict[tuple[str, str, int], Any]
-"""Task, method, seed -> best value so far after every trial."""
+
+def regrets(records: Sequence[Record]) -> list[TaskRegrets]:
+    """Regrets of the ways in `WAYS`, over as many trials as all of them have."""
+    own = [r for r in finished(records) if (r["method"], r["prior"]) in WAYS]
+    return regrets_of(own, n_trials=min(len(r["values"]) for r in own))
 
 
-def curves_of(records: Sequence[Record], *, n_trials: int) -> Curves:
-    """Best values so far of the finished studies with the task's own answer."""
-    return {
-        (r["problem"], r["method"], r["seed"]): np.minimum.accumulate(r["values"][:n_trials])
-        for r in finished(records)
-        if r["prior"] == "own" and r["method"] in METHODS and r["problem"] not in REMEMBERED
-    }
-
-
-def regrets_of(curves: Curves) -> Curves:
-    """Normalised regrets; see the top of this file."""
-    regrets: Curves = {}
-    for task in sorted({task for task, _, _ in curves}):
-        own = {key: curve for key, curve in curves.items() if key[0] == task}
-        best = min(float(curve[-1]) for curve in own.values())
-        unit = float(np.median([c[UNIT_TRIALS - 1] - best for (_, m, _), c in own.items() if m == UNIT_METHOD]))
-        if unit > 0.0:
-            regrets |= {key: (curve - best) / unit for key, curve in own.items()}
-    return regrets
-
-
-def summarize(records: Sequence[Record]) -> dict[str, Any]:
+def summarize(tasks: Sequence[TaskRegrets]) -> dict[str, Any]:
     """What the picture shows and the paragraph says.
 
     Args:
-        records: Those of one run: every method of `METHODS` on every task and seed.
+        tasks: Every way of `WAYS` on every task and seed.
 
     Returns:
-        JSON: trials, tasks, seeds, `curves` (method -> quartiles after every trial), `level_after` (method -> the first
-        trial at which its median is level with ours after `AFTER` trials, `None`: never), `sooner` (method -> tasks on
-        which its median over the seeds is there by that very trial or sooner) and `ahead` (tasks on which it is ahead
-        after the last trial).
+        JSON: trials, tasks, `n_extrapolated` of them, seeds, `curves` (method -> quartiles after every trial),
+        `level_after` (method -> the first trial at which its median is level with ours after `AFTER` trials, `None`:
+        never), `sooner` (method -> tasks on which its median over the seeds is there by that very trial or sooner) and
+        `ahead` (tasks on which it is ahead after the last trial).
     """
-    n_trials = min(len(record["values"]) for record in finished(records))
-    regrets = regrets_of(curves_of(records, n_trials=n_trials))
-    tasks = sorted({task for task, _, _ in regrets})
-    seeds = sorted({seed for _, _, seed in regrets})
-    missing = [(t, m, s) for t in tasks for m in METHODS for s in seeds if (t, m, s) not in regrets]
+    seeds = sorted({seed for task in tasks for way in WAYS for seed in task.of(way)})
+    missing = [(t.task, way.method, s) for t in tasks for way in WAYS for s in seeds if s not in t.of(way)]
     if missing:
         raise SystemExit(f"Expected every method on every task and seed, found no record of {missing[:5]}.")
-    pooled = {m: _quartiles([regrets[t, m, s] for t in tasks for s in seeds]) for m in METHODS}
-    medians = {(t, m): np.median([regrets[t, m, s] for s in seeds], axis=0) for t in tasks for m in METHODS}
-    goal = pooled[OURS]["median"][AFTER - 1]
-    others = [m for m in METHODS if m != OURS]
+    pooled = {way: _quartiles([task.of(way)[s] for task in tasks for s in seeds]) for way in WAYS}
+    level = pooled[OURS]["median"][AFTER - 1]
+    others = [way for way in WAYS if way != OURS]
     return {
-        "n_trials": n_trials,
-        "tasks": tasks,
+        "n_trials": len(pooled[OURS]["median"]),
+        "tasks": [task.task for task in tasks],
+        "n_extrapolated": sum(task.family == EXTRAPOLATED for task in tasks),
         "n_seeds": len(seeds),
-        "curves": pooled,
-        "level_after": {m: _first_at_most(pooled[m]["median"], goal) for m in others},
-        "sooner": {m: [t for t in tasks if medians[t, m][AFTER - 1] <= medians[t, OURS][AFTER - 1]] for m in others},
-        "ahead": {m: [t for t in tasks if medians[t, m][-1] < medians[t, OURS][-1]] for m in others},
+        "curves": {way.method: curves for way, curves in pooled.items()},
+        "level_after": {way.method: _first_at_most(pooled[way]["median"], level) for way in others},
+        "sooner": {w.method: [t.task for t in tasks if _lead(t, w, AFTER) >= 0.0] for w in others},
+        "ahead": {w.method: [t.task for t in tasks if _lead(t, w, None) > 0.0] for w in others},
     }
+
+
+def _lead(task: TaskRegrets, way: Way, n: int | None) -> float:
+    """By how much the median of a way is below ours after `n` trials; `None`: in the end."""
+    index = -1 if n is None else n - 1
+    return float(task.median(OURS)[index] - task.median(way)[index])
 
 
 def _quartiles(curves: Sequence[Any]) -> dict[str, list[float]]:
@@ -117,25 +104,25 @@ def _quartiles(curves: Sequence[Any]) -> dict[str, list[float]]:
     return {name: [round(getattr(q, name), 4) for q in by_trial] for name in ("low", "median", "high")}
 
 
-def _first_at_most(curve: Sequence[float], goal: float) -> int | None:
-    return next((n for n, value in enumerate(curve, start=1) if value <= goal), None)
+def _first_at_most(curve: Sequence[float], level: float) -> int | None:
+    n = trials_to(np.asarray(curve), level)
+    return int(n) if np.isfinite(n) else None
 
 
 def paragraph(summary: Mapping[str, Any]) -> str:
     """The number, its protocol and the losses, as README.md says them."""
     n_tasks, n_trials = len(summary["tasks"]), summary["n_trials"]
-    n_extrapolated = sum(task.startswith(EXTRAPOLATED) for task in summary["tasks"])
 
     def after(method: str) -> str:
         n = summary["level_after"][method]
         return f"after {n}" if n is not None else f"not within {n_trials}"
 
     def lost(what: str) -> str:
-        named = {m: label if m == "no-llm" else f"`{label}`" for m, (label, _) in METHODS.items()}
+        named = {way.method: label if way == NO_LLM else f"`{label}`" for way, (label, _) in WAYS.items()}
         return ", ".join(f"{named[m]} on {len(tasks)}" for m, tasks in summary[what].items())
 
     others = f"`TPESampler` {after('TPESampler')}, and the same engine without an LLM {after('no-llm')}"
-    tasks = f"{n_tasks} real tuning tasks ({n_extrapolated} of them network surrogates)"
+    tasks = f"{n_tasks} real tuning tasks ({summary['n_extrapolated']} of them network surrogates)"
     text = (
         f"**After {AFTER} trials it is where Optuna's `GPSampler` is {after('GPSampler')}**, {others}: "
         f"median regret over {tasks} with {summary['n_seeds']} seeds each, "
@@ -146,30 +133,29 @@ def paragraph(summary: Mapping[str, Any]) -> str:
     return textwrap.fill(text, 130) + "\n"
 
 
-def draw(records: Sequence[Record], summary: Mapping[str, Any], path: Path) -> None:
-    """The pooled curves, and the tasks of `SINGLE_TASKS` that are in the records."""
-    curves = curves_of(records, n_trials=summary["n_trials"])
-    singles = [task for task in SINGLE_TASKS if task in summary["tasks"]]
+def draw(tasks: Sequence[TaskRegrets], summary: Mapping[str, Any], path: Path) -> None:
+    """The pooled curves, and the tasks of `SINGLE_TASKS` that are there."""
+    singles = [task for task in tasks if task.task in SINGLE_TASKS]
     figure = Figure(figsize=(11.0, 4.3), layout="constrained")
     grid = figure.add_gridspec(max(len(singles), 1), 2, width_ratios=(2.1, 1.0))
     _draw_pooled(figure.add_subplot(grid[:, 0]), summary)
     for row, task in enumerate(singles):
-        _draw_task(figure.add_subplot(grid[row, 1]), curves, task)
+        _draw_task(figure.add_subplot(grid[row, 1]), task, n_trials=summary["n_trials"])
     save(figure, path, dpi=150)
 
 
 def _draw_pooled(axes: Axes, summary: Mapping[str, Any]) -> None:
     trials = range(1, summary["n_trials"] + 1)
-    for method, (label, colour) in METHODS.items():
-        curve = summary["curves"][method]
+    for way, (label, colour) in WAYS.items():
+        curve = summary["curves"][way.method]
         axes.fill_between(trials, curve["low"], curve["high"], color=colour, alpha=0.13, linewidth=0)
-        axes.plot(trials, curve["median"], color=colour, linewidth=2.6 if method == OURS else 1.7, label=label)
-    goal, there = summary["curves"][OURS]["median"][AFTER - 1], summary["level_after"][UNIT_METHOD]
+        axes.plot(trials, curve["median"], color=colour, linewidth=2.6 if way == OURS else 1.7, label=label)
+    level, there = summary["curves"][OURS.method]["median"][AFTER - 1], summary["level_after"][GP.method]
     if there is not None and there > AFTER:
-        axes.annotate("", (there, goal), (AFTER, goal), arrowprops={"arrowstyle": "->", "color": "black"})
+        axes.annotate("", (there, level), (AFTER, level), arrowprops={"arrowstyle": "->", "color": "black"})
         text = f"{AFTER} trials here, {there} there"
-        axes.annotate(text, (there, goal), xytext=(-6, -12), textcoords="offset points", ha="right", fontsize=9)
-    lows = [value for method in METHODS for value in summary["curves"][method]["low"] if value > 0.0]
+        axes.annotate(text, (there, level), xytext=(-6, -12), textcoords="offset points", ha="right", fontsize=9)
+    lows = [value for curve in summary["curves"].values() for value in curve["low"] if value > 0.0]
     axes.set(yscale="log", ylim=(max(min(lows), 0.02), None), xlim=(1, summary["n_trials"]), xlabel="trials")
     axes.set_ylabel("regret, 1 = what 10 random trials leave")
     ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if tick >= axes.get_ylim()[0]]
@@ -181,23 +167,22 @@ def _draw_pooled(axes: Axes, summary: Mapping[str, Any]) -> None:
     headline(axes, f"{len(summary['tasks'])} real tuning tasks x {summary['n_seeds']} seeds: medians and quartiles")
 
 
-def _draw_task(axes: Axes, curves: Curves, task: str) -> None:
+def _draw_task(axes: Axes, task: TaskRegrets, *, n_trials: int) -> None:
     """Medians and quartiles over the seeds, in the task's own unit."""
-    for method, (_, colour) in METHODS.items():
-        curve = _quartiles([c for (t, m, _), c in curves.items() if (t, m) == (task, method)])
-        trials = range(1, len(curve["median"]) + 1)
+    seen = []
+    for way, (_, colour) in WAYS.items():
+        values = [record["values"][:n_trials] for record in task.records[way].values()]
+        curve = _quartiles([np.minimum.accumulate(own) for own in values])
+        trials = range(1, n_trials + 1)
         axes.fill_between(trials, curve["low"], curve["high"], color=colour, alpha=0.13, linewidth=0)
-        axes.plot(trials, curve["median"], color=colour, linewidth=2.2 if method == OURS else 1.4)
-    # The first random trials may be far off: what counts is the range of the medians from trial 3 on.
-    seen = np.concatenate([_medians(curves, task, method)[2:] for method in METHODS])
+        axes.plot(trials, curve["median"], color=colour, linewidth=2.2 if way == OURS else 1.4)
+        seen += curve["median"][
+            2:
+        ]  # the first random trials may be far off: the axis shows the medians from trial 3 on
     margin = 0.06 * float(np.ptp(seen)) or 1.0
-    axes.set(xlim=(1, len(trials)), ylim=(float(seen.min()) - margin, float(seen.max()) + margin), ylabel="best value")
+    axes.set(xlim=(1, n_trials), ylim=(min(seen) - margin, max(seen) + margin), ylabel="best value")
     axes.spines[["right", "top"]].set_visible(False)
-    headline(axes, SINGLE_TASKS[task])
-
-
-def _medians(curves: Curves, task: str, method: str) -> Any:
-    return np.median([c for (t, m, _), c in curves.items() if (t, m) == (task, method)], axis=0)
+    headline(axes, SINGLE_TASKS[task.task])
 
 
 def main(arguments: Sequence[str] | None = None, *, folder: Path = HERE, readme: Path = ROOT / "README.md") -> None:
@@ -209,10 +194,11 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path = HERE, readme:
         readme: The page whose paragraph is replaced.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, help="file of JSON lines that `benchmarks.real_answers run` wrote")
-    records = read_records(parser.parse_args(arguments).records)
-    summary = summarize(records)
-    draw(records, summary, folder / "headline.png")
+    parser.add_argument("records", type=Path, nargs="+", help="files of JSON lines that `benchmarks.proof run` wrote")
+    files = parser.parse_args(arguments).records
+    tasks = regrets([record for path in files for record in read_records(path)])
+    summary = summarize(tasks)
+    draw(tasks, summary, folder / "headline.png")
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in summary.items())
     (folder / "headline.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
     text = readme.read_text(encoding="utf-8")

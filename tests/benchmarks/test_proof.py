@@ -49,7 +49,7 @@ def test_without_a_belief(method: str) -> None:
     record = run("branin", "none", method)
     assert len(record["values"]) == 7
     assert all(0.0 <= u <= 1.0 and round(u, 4) == u for point in record["params"] for u in point)
-    assert record["test"] is None
+    assert record["test_values"] is None
     assert record["best_known"] == pytest.approx(0.397887, abs=1e-6)
     assert record["seconds"] > record["objective_seconds"] > 0.0
     assert bool(record["trace"]) == (method == "no-llm")
@@ -79,11 +79,11 @@ def test_live_tasks_have_test_scores_and_a_split_for_every_seed() -> None:
         run_study(Task("svr_diabetes", "none", "RandomSampler, default first", seed, 2), means=Means())
         for seed in (0, 1)
     )
-    assert len(first["test"]) == 2
+    assert len(first["test_values"]) == 2
     assert first["best_known"] is None
     assert first["params"][0] == second["params"][0]
     assert first["values"][0] != second["values"][0]
-    assert first["test"][0] != first["values"][0]
+    assert first["test_values"][0] != first["values"][0]
     assert None in first["params"][0]  # degree is not active with the default kernel
 
 
@@ -161,5 +161,5 @@ def test_the_plan_names_every_study_once() -> None:
 
 def test_table() -> None:
     key = {"problem": "p", "prior": "own", "method": "default", "n_trials": 2, "error": None}
-    records = [{**key, "seed": seed, "values": [2.0, 1.0 + seed], "test": [9.0, 3.0]} for seed in (0, 2)]
+    records = [{**key, "seed": seed, "values": [2.0, 1.0 + seed], "test_values": [9.0, 3.0]} for seed in (0, 2)]
     assert proof.table(records).splitlines()[2] == "| p | own | default | 2 | 1.5 (1.25 .. 1.75) | 6 (4.5 .. 7.5) |"
