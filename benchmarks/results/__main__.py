@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.harness.arguments import new_parser
 from benchmarks.results import page
 from benchmarks.results.figure import draw
-from benchmarks.results.regrets import regrets_of
+from benchmarks.results.regrets import of_full_length, regrets_of
 from llm_prior_bo.compare.runner import Record, read_records
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,9 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     others = {name: read_records(path) for name in ("wrong", "again") if (path := getattr(options, name)) is not None}
     (options.out / "figures").mkdir(parents=True, exist_ok=True)
     (options.out / "results.md").write_text(page.write(proof, **others), encoding="utf-8")
-    n_trials = max(record["n_trials"] for record in proof)
-    tasks = regrets_of([record for record in proof if record["n_trials"] == n_trials])
-    draw(tasks, options.out / "figures" / "results.png")
+    draw(regrets_of(of_full_length(proof)), options.out / "figures" / "results.png")
 
 
 if __name__ == "__main__":

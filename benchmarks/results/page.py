@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import asking_again
 from benchmarks.harness.beliefs import RECORDINGS
 from benchmarks.results import sections, wrong_priors
-from benchmarks.results.regrets import OURS, STARTUP, TaskRegrets, Way, left_out, regrets_of
+from benchmarks.results.regrets import OURS, STARTUP, TaskRegrets, Way, left_out, of_full_length, regrets_of
 from llm_prior_bo.compare.runner import Record, finished
 from llm_prior_bo.elicitation.replay import read_exchanges
 
@@ -23,7 +23,7 @@ CONTROLS = {
     "the start-up points alone, then the same engine": Way("control-1", "own"),
     "the start-up points alone, then GPSampler": Way("control-2", "own"),
     "the engine": Way("no-llm"),
-    "the mission's density, with a fixed decay and no trust": Way("pibo-10", "own"),
+    "the density, with a fixed decay and no trust": Way("pibo-10", "own"),
     "evidence": Way("no-trust", "own"),
     "optimisation": Way("prior alone", "own"),
     "one good configuration, and random search": Way("RandomSampler, best guess first", "own"),
@@ -79,9 +79,7 @@ def write(proof: Sequence[Record], *, wrong: Sequence[Record] = (), again: Seque
         again: Records of `benchmarks.asking_again`.
     """
     remarks = read_remarks(REMARKS)
-    own = [record for record in proof if record["prior"] in ("own", "none")]
-    n_trials = max(record["n_trials"] for record in own)
-    full = [record for record in own if record["n_trials"] == n_trials]
+    full = of_full_length(proof)
     tasks = regrets_of(full)
     short = regrets_of(proof, n_trials=N_PLACEBO_TRIALS)
     tables: dict[str, Callable[[], str]] = {

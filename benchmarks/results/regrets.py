@@ -123,6 +123,13 @@ def regrets_of(
     return [task for task in tasks if task is not None]
 
 
+def of_full_length(records: Sequence[Record]) -> list[Record]:
+    """The longest studies with the task's own answer, or with none."""
+    own = [record for record in records if record["prior"] in ("own", "none")]
+    n_trials = max(record["n_trials"] for record in own)
+    return [record for record in own if record["n_trials"] == n_trials]
+
+
 def left_out(records: Iterable[Record], kept: Sequence[TaskRegrets]) -> list[str]:
     """Tasks of the records that have no regrets."""
     return sorted(_by_task(records).keys() - {task.task for task in kept})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from benchmarks.results.regrets import FAMILIES, GP, NO_LLM, OURS, TaskRegrets, Way
-from benchmarks.results.versus import SpeedUp, Versus, after, area, trials_to
+from benchmarks.results.versus import Versus, after, area, speed_up, trials_to
 from llm_prior_bo.compare.markdown import markdown_table
 from llm_prior_bo.compare.statistics import MeanDifference, Quartiles, paired_bootstrap
 
@@ -77,8 +77,8 @@ def everybody(tasks: Tasks) -> str:
 
 def speed_ups(tasks: Tasks, way: Way, baseline: Way = GP) -> dict[str, float]:
     """Task -> speed-up over a baseline, 0 where the level is not reached."""
-    found = {task.task: SpeedUp.of(task, way, baseline) for task in tasks}
-    return {task: one.factor for task, one in found.items() if one is not None}
+    found = {task.task: speed_up(task, way, baseline) for task in tasks}
+    return {task: factor for task, factor in found.items() if factor is not None}
 
 
 def _speed_up(tasks: Tasks, way: Way) -> str:
@@ -137,24 +137,30 @@ def by_task(tasks: Tasks) -> str:
     rows = []
     columns = ((NO_LLM, 1), (CONTROL, 6), (Way("control-2", "own"), 6), (Way("pibo-10", "own"), 6), (GP, 1))
     against = [(second, area(first), first) for second, first in columns]
-    speed_up = speed_ups(tasks, OURS)
+    factors = speed_ups(tasks, OURS)
     for task in (task for task in tasks if task.of(OURS)):
         row = {"task": task.task, "family": task.family}
         for second, metric, first in against:
             found = Versus.of([task], OURS, second, metric).by_task.get(task.task)
             row[f"minus {second.method}, from {first}"] = "" if found is None else interval(found)
-        factor = speed_up.get(task.task)
+        factor = factors.get(task.task)
         row["speed-up over GPSampler"] = "" if factor is None else f"{factor:.1f}x" if factor else "not reached"
-        row["trust after 10, 20, 50"] = ", ".join(_trust(task, OURS, n) for n in (10, 20, 50))
+        row["trust after 10, 20, 50"] = _trust_text([task], OURS, (10, 20, 50))
         rows.append(row)
     return markdown_table(rows)
 
 
-def _trust(task: TaskRegrets, way: Way, n: int) -> str:
-    """Median trust in the belief when trial `n`, counted from 1, was suggested."""
+def _trust(task: TaskRegrets, way: Way, n: int) -> float | None:
+    """Median trust in the belief when trial `n`, counted from 1, was suggested; `None` if nobody asked for it."""
     told = [record["trace"].get(str(n - 1)) for record in task.records.get(way, {}).values()]
     trust = [one[2] for one in told if one is not None and one[2] is not None]
-    return f"{np.median(trust):.2f}" if trust else "-"
+    return float(np.median(trust)) if trust else None
+
+
+def _trust_text(tasks: Tasks, way: Way, checkpoints: Sequence[int]) -> str:
+    """Median over tasks of the trust at some trials."""
+    by_trial = [[trust for task in tasks if (trust := _trust(task, way, n)) is not None] for n in checkpoints]
+    return ", ".join(f"{np.median(trust):.2f}" if trust else "-" for trust in by_trial)
 
 
 # When it hurts -------------------------------------------------------------------------------------------------------
@@ -166,8 +172,7 @@ def hurt(tasks: Tasks) -> str:
     for n in (n for n in CHECKPOINTS if n <= n_trials):
         versus = Versus.of(tasks, OURS, NO_LLM, after(n))
         costs = {task: d.mean for task, d in versus.by_task.items() if d.mean > HURT}
-        trust = [_trust(task, OURS, n) for task in tasks if task.task in costs]
-        known = [float(text) for text in trust if text != "-"]
+        trust = _trust_text([task for task in tasks if task.task in costs], OURS, (n,))
         worst = max(costs, key=lambda task: costs[task], default="")
         rows.append(
             {
@@ -175,7 +180,7 @@ def hurt(tasks: Tasks) -> str:
                 "tasks hurt": f"{len(costs)} of {len(versus.by_task)}",
                 "their mean cost": f"{np.mean(list(costs.values())):.2f}" if costs else "",
                 "the worst": f"{worst}, {costs[worst]:.2f}" if costs else "",
-                "their median trust": f"{np.median(known):.2f}" if known else "",
+                "their median trust": trust,
                 "mean over all tasks": interval(versus.overall),
             }
         )
@@ -208,15 +213,10 @@ def placebos(tasks: Tasks, kinds: Iterable[str], *, n_trials: int, method: str =
                 "minus own answer": "" if way == OURS else interval(answer.overall),
                 f"minus no belief after {EARLY}": interval(Versus.of(own, way, NO_LLM, after(EARLY)).overall),
                 f"after {n_trials}": interval(Versus.of(own, way, NO_LLM, after(n_trials)).overall),
-                "trust after 10, 20": ", ".join(_median_trust(own, way, n) for n in (10, 20)),
+                "trust after 10, 20": _trust_text(own, way, (10, 20)),
             }
         )
     return markdown_table(rows) if len(rows) > 1 else ""
-
-
-def _median_trust(tasks: Tasks, way: Way, n: int) -> str:
-    found = [float(text) for task in tasks if (text := _trust(task, way, n)) != "-"]
-    return f"{np.median(found):.2f}" if found else "-"
 
 
 def earlier(tasks: Tasks, *, n_trials: int) -> str:

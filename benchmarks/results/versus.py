@@ -74,28 +74,26 @@ class Versus:
         return task, self.by_task[task].mean
 
 
-@dataclass(frozen=True)
-class SpeedUp:
-    """How many times fewer trials than a baseline reach what it reaches in the end.
+def speed_up(task: TaskRegrets, way: Way, baseline: Way) -> float | None:
+    """How many times fewer trials than a baseline reach what more than half of its studies reach in the end.
 
     Args:
-        factor: The baseline's median number of trials to what most of its studies reach, over the way's; 0 if
-            the way does not reach it in the median.
+        task: The studies.
+        way: Who is compared.
+        baseline: With whom.
+
+    Returns:
+        The baseline's median number of trials over the way's; 0 if the way does not reach it in the median, `None` if
+        one of the two was not run.
     """
-
-    factor: float
-
-    @classmethod
-    def of(cls, task: TaskRegrets, way: Way, baseline: Way) -> SpeedUp | None:
-        """On a task; `None` if one of the two was not run on it."""
-        if not task.of(way) or not task.of(baseline):
-            return None
-        finals = sorted(float(regret[-1]) for regret in task.of(baseline).values())
-        level = finals[len(finals) // 2]  # what more than half of its studies reach, so its median is finite
-        needed = [
-            float(np.median([trials_to(regret, level) for regret in task.of(one).values()])) for one in (baseline, way)
-        ]
-        return cls(needed[0] / needed[1] if np.isfinite(needed[1]) else 0.0)
+    if not task.of(way) or not task.of(baseline):
+        return None
+    finals = sorted(float(regret[-1]) for regret in task.of(baseline).values())
+    level = finals[len(finals) // 2]  # so the baseline's median is finite
+    theirs, own = (
+        float(np.median([trials_to(regret, level) for regret in task.of(one).values()])) for one in (baseline, way)
+    )
+    return theirs / own if np.isfinite(own) else 0.0
 
 
 def trials_to(regret: FloatArray, level: float) -> float:

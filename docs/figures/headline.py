@@ -28,8 +28,9 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from style import BLUE, GREEN, GREY, ORANGE, headline, save
+from style import headline, save
 
+from benchmarks.results.figure import WAYS
 from benchmarks.results.regrets import EXTRAPOLATED, GP, NO_LLM, OURS, TaskRegrets, Way, regrets_of
 from benchmarks.results.versus import trials_to
 from llm_prior_bo.compare.runner import Record, finished, read_records
@@ -39,13 +40,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 AFTER = 10
-WAYS = {
-    OURS: ("LLM prior", BLUE),
-    NO_LLM: ("the engine without an LLM", GREEN),
-    GP: ("GPSampler", ORANGE),
-    Way("TPESampler"): ("TPESampler", GREY),
-}
-"""Way -> its name for people, and its colour."""
 
 SINGLE_TASKS = {
     "xgb_protein_structure": "XGBoost, protein structure",

@@ -20,7 +20,7 @@ from llm_prior_bo.space import FloatArray
 _SMALLEST_SHARE = 1e-15
 """Share of its lower bound's improvement that a cell has at least: below it, differences have no digits."""
 
-Indices: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+_Indices: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 
 
 class AnalyticLogEHVI(ExpectedHypervolumeImprovement):
@@ -29,8 +29,8 @@ class AnalyticLogEHVI(ExpectedHypervolumeImprovement):
     The space above the front is cut into `k` cells (Yang et al., "Efficient computation of expected hypervolume
     improvement using box decomposition algorithms", 2019). In each the expected volume is a product over the
     objectives, of differences of expected improvements on the cell's lower and upper bound; the logs of all are added
-    as Ament et al. (NeurIPS 2023) add those of samples. BoTorch's
-    class is the same without the log, so it has no digits left where little is expected.
+    as Ament et al. (NeurIPS 2023) add those of samples. BoTorch's class is the same without the log, so it has no
+    digits left where little is expected.
 
     Args:
         surrogate: With several objectives; `AnalyticLogEI.supports` must hold for each of its outputs.
@@ -87,8 +87,8 @@ class _Bounds:
     def __init__(self, lower: FloatArray, upper: FloatArray) -> None:
         # Many cells share a bound, and its expected improvement.
         thresholds, places = np.unique(np.concatenate([lower, upper]), return_inverse=True)
-        self._lower: Indices = places[: len(lower)]
-        self._upper: Indices = places[len(lower) :]
+        self._lower: _Indices = places[: len(lower)]
+        self._upper: _Indices = places[len(lower) :]
         self._is_open = np.isposinf(upper)
         self._thresholds: FloatArray = np.where(np.isfinite(thresholds), thresholds, 0.0)
 

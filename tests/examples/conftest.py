@@ -14,6 +14,7 @@ import torch
 # The examples are scripts that stand alone, and import each other so.
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
+import comparison_study
 import digits
 
 
@@ -31,3 +32,15 @@ def settings_restored() -> Iterator[None]:
 def one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train networks for one epoch."""
     monkeypatch.setattr(digits, "fit_network", partial(digits.fit_network, epochs=1))
+
+
+@pytest.fixture
+def brief_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the networks of the quick comparison, which is what has to be asked for, for one epoch."""
+
+    def trained_briefly(trial: optuna.Trial, *, epochs: int, n_networks: int) -> float:
+        assert (epochs, n_networks) == (10, 1)
+        return objective(trial, epochs=1, n_networks=n_networks)
+
+    objective = comparison_study.objective
+    monkeypatch.setattr(comparison_study, "objective", trained_briefly)

@@ -3,20 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import basic_usage
-import comparison_study
-import optuna
 import pytest
 
 
-def test_one_study_then_a_comparison(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def trained_briefly(trial: optuna.Trial, *, epochs: int, n_networks: int) -> float:
-        assert (epochs, n_networks) == (10, 1)
-        return objective(trial, epochs=1, n_networks=n_networks)
-
-    objective = comparison_study.objective
-    monkeypatch.setattr(comparison_study, "objective", trained_briefly)
+@pytest.mark.usefixtures("brief_comparison")
+def test_one_study_then_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = basic_usage.main(["--trials", "2", "--seeds", "1", "--out", str(tmp_path)])
     output = capsys.readouterr().out
     assert len(study.trials) == 2

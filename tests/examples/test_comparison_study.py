@@ -15,15 +15,8 @@ from llm_prior_bo import read_comparison
 
 # One of the recorded best guesses is at a bound of its range, beyond its own interval.
 @pytest.mark.filterwarnings("ignore:The answer was repaired")
-def test_table_figure_and_results(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def trained_briefly(trial: optuna.Trial, *, epochs: int, n_networks: int) -> float:
-        assert (epochs, n_networks) == (10, 1)
-        return objective(trial, epochs=1, n_networks=n_networks)
-
-    objective = comparison_study.objective
-    monkeypatch.setattr(comparison_study, "objective", trained_briefly)
+@pytest.mark.usefixtures("brief_comparison")
+def test_table_figure_and_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, figure = tmp_path / "results.jsonl", tmp_path / "figure.html"
     comparison_study.main(["--trials", "2", "--seeds", "1", "--out", str(out), "--figure", str(figure)])
     told = capsys.readouterr().out
