@@ -128,6 +128,8 @@ class GaussianCopula:
         order: Positions of the marginals in the order in which they are conditioned, continuous ones first.
         n_continuous: How many of them are continuous, `c`.
         continuous_marginals: These marginals, each attribute `c`.
+        grid_marginals: The marginals of the grid columns, `g`.
+        tables: `cell_scores` of every cell of each of them, `4 x n_values`; `None` for a huge grid.
         inverse_factor: Inverse of the lower Cholesky factor of the correlations in that order, `m x m`.
         deviation: Diagonal of that factor, `m`: deviations given the columns before.
 
@@ -152,7 +154,8 @@ class GaussianCopula:
         self._factor = torch.from_numpy(factor)
         self.deviation = self._factor.diagonal()
         self.inverse_factor = torch.from_numpy(np.linalg.inv(factor))
-        self._tables = [_score_table(marginal) for marginal in self._sorted[self.n_continuous :]]
+        self.grid_marginals = self._sorted[self.n_continuous :]
+        self.tables = [_score_table(marginal) for marginal in self.grid_marginals]
 
     def log_ratio(self, U: Tensor) -> Tensor:
         """Log of the joint density over the product of the marginals.
@@ -224,10 +227,8 @@ class GaussianCopula:
             Scores of the cells' centres and of their lower and upper edges, and log means of the kernel over the cells,
             each `batch_shape x g`.
         """
-        pairs = zip(self._sorted[self.n_continuous :], self._tables, strict=True)
-        cells = [
-            _cell_scores(marginal, U[..., j], table) for j, (marginal, table) in enumerate(pairs)
-        ]  # 4 x batch_shape
+        pairs = zip(self.grid_marginals, self.tables, strict=True)
+        cells = [cell_scores(marginal, U[..., j], table) for j, (marginal, table) in enumerate(pairs)]
         rows = torch.stack(cells, dim=-1) if cells else U.new_zeros(4, *U.shape[:-1], 0)
         return rows[0], rows[1], rows[2], rows[3]
 
@@ -261,13 +262,13 @@ def _scores(marginals: SplitNormals, u: Tensor) -> Tensor:
 
 
 def _score_table(marginal: SplitNormalMarginal) -> Tensor | None:
-    """`_cell_scores` of every cell of a small grid, `4 x n_values`."""
+    """`cell_scores` of every cell of a small grid, `4 x n_values`."""
     if not _cells.has_table(marginal.column):
         return None
     return _scores_between(marginal, *_cells.all_cell_edges(marginal.column))
 
 
-def _cell_scores(marginal: SplitNormalMarginal, u: Tensor, table: Tensor | None) -> Tensor:
+def cell_scores(marginal: SplitNormalMarginal, u: Tensor, table: Tensor | None) -> Tensor:
     """Scores of centre, lower and upper edge of cells, and the log mean of the kernel, `4 x batch_shape`."""
     if table is not None:
         return table[:, _cells.cell_index(marginal.column, u)]

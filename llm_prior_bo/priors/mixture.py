@@ -13,6 +13,7 @@ from torch import Tensor
 from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo._display import Displayed, TextTable
 from llm_prior_bo.errors import ConfigurationError, PriorError
+from llm_prior_bo.priors._copula_gradient import CopulaGradient
 from llm_prior_bo.priors._product import ProductEvaluator
 from llm_prior_bo.priors.base import (
     OptimumPrior,
@@ -76,6 +77,9 @@ class MixturePrior(Displayed, OptimumPrior):
         self._set_weights(weights, uniform_weight)
         self._coarser: dict[float, MixturePrior] = {}  # shared with the copies that differ in weights only
         self._product = ProductEvaluator(space, [region.marginals for region in self.regions])
+        self._coupling = CopulaGradient(
+            [region.copula for region in self.regions], [region.coupled_dims for region in self.regions]
+        )
 
     def _set_weights(self, weights: Sequence[float] | Tensor, uniform_weight: float) -> None:
         w = np.asarray([*torch.as_tensor(weights, dtype=torch.float64, device="cpu").tolist(), float(uniform_weight)])
@@ -182,20 +186,17 @@ class MixturePrior(Displayed, OptimumPrior):
     def value(self, X: FloatArray) -> FloatArray:
         """Log density in NumPy, encoded points `n x d` to `n`; the fast path of `log_prob`."""
         components = self._product.value(check_points(X, self.dim))  # n x K
-        for k, region in enumerate(self.regions):
-            if region.copula_gradient is not None:
-                components[:, k] += region.copula_gradient.value(X[:, region.coupled_dims])
+        if not self._coupling.is_trivial:
+            components += self._coupling.value(X)
         return self._log_sum(components)[0]
 
     def value_and_gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log density and its gradient in NumPy, `n x d` to `n` and `n x d`; 0 in grids and choices."""
         components, gradients = self._product.value_and_gradient(check_points(X, self.dim))  # n x K, n x K x d
-        for k, region in enumerate(self.regions):
-            if region.copula_gradient is not None:
-                dims = region.coupled_dims
-                value, gradient = region.copula_gradient.value_and_gradient(X[:, dims])
-                components[:, k] += value
-                gradients[:, k, dims] += gradient
+        if not self._coupling.is_trivial:
+            value, gradient = self._coupling.value_and_gradient(X)
+            components += value
+            gradients += gradient
         log_density, shares = self._log_sum(components)
         return log_density, np.einsum("nk,nkd->nd", shares, gradients)
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from llm_prior_bo._cached_property import cached_property
 from llm_prior_bo.errors import PriorError
-from llm_prior_bo.priors._copula_gradient import CopulaGradient
 from llm_prior_bo.priors._product import ProductEvaluator
 from llm_prior_bo.priors.base import (
     Points,
@@ -81,11 +80,6 @@ class RegionPrior:
             return None
         pairs = [(first, second, rho) for (first, second), rho in self.correlations.items()]
         return GaussianCopula([chosen[name] for name in self.coupled], correlation_from_pairs(self.coupled, pairs))
-
-    @cached_property
-    def copula_gradient(self) -> CopulaGradient | None:
-        """The copula in NumPy, `None` without correlations."""
-        return None if self.copula is None else CopulaGradient(self.copula)
 
     @cached_property
     def _product(self) -> ProductEvaluator:

@@ -39,10 +39,33 @@ def test_is_the_copula_and_its_gradient(distributions: tuple[BaseDistribution, .
     U[:4] = [[0.0] * len(columns), [1.0] * len(columns), [0.0, *[1.0] * (len(columns) - 1)], [0.2] * len(columns)]
     U = np.stack([column.snap(u) for column, u in zip(columns, U.T, strict=True)], axis=-1)
     expected, gradient = value_and_gradient(copula.log_ratio, U)
-    value, own = CopulaGradient(copula).value_and_gradient(U)
-    np.testing.assert_allclose(value, expected, rtol=1e-10, atol=1e-11)
-    np.testing.assert_allclose(own, gradient, rtol=1e-8, atol=1e-8)
-    assert np.array_equal(CopulaGradient(copula).value(U), value)
+    dims = range(len(columns))
+    value, own = CopulaGradient([copula], [dims]).value_and_gradient(U)
+    np.testing.assert_allclose(value[:, 0], expected, rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(own[:, 0], gradient, rtol=1e-8, atol=1e-8)
+    assert np.array_equal(CopulaGradient([copula], [dims]).value(U), value)
+
+
+def test_several_copulas_are_each_on_its_own() -> None:
+    columns = [Column(f"x{j}", distribution) for j, distribution in enumerate((UNIT, GRID, UNIT, UNIT, GRID))]
+    dims = [[3, 1, 0], [], [4, 2]]
+    copulas = []
+    for k, own in enumerate(dims):
+        marginals = [SplitNormalMarginal(columns[j], 0.2 + 0.1 * k, 0.1, 0.4) for j in own]
+        R = np.full((len(own), len(own)), 0.4) + 0.6 * np.eye(len(own))
+        copulas.append(GaussianCopula(marginals, R) if own else None)
+    X = np.random.default_rng(1).random((50, len(columns)))
+    X = np.stack([column.snap(x) for column, x in zip(columns, X.T, strict=True)], axis=-1)
+    together = CopulaGradient(copulas, dims)
+    value, gradient = together.value_and_gradient(X)
+    assert gradient.shape == (50, 3, 5)
+    for k, (copula, own) in enumerate(zip(copulas, dims, strict=True)):
+        alone, slope = CopulaGradient([copula], [own]).value_and_gradient(X)
+        np.testing.assert_allclose(value[:, k], alone[:, 0], rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(gradient[:, k], slope[:, 0], rtol=1e-12, atol=1e-13)
+    assert (value[:, 1] == 0.0).all()
+    assert CopulaGradient([None], [[]]).is_trivial
+    assert not together.is_trivial
 
 
 def test_shifted_intervals() -> None:
