@@ -21,6 +21,7 @@ from llm_prior_bo import (
     study_statistics,
 )
 from llm_prior_bo._display import MAX_CELL_CHARACTERS, MAX_ROWS, Displayed, TextTable
+from llm_prior_bo.priors import RegionPrior, SplitNormalMarginal
 from tests.scripts import run_python
 
 NASTY = "<script>x</script>\x1b[31m[bold]\u202e\n"
@@ -55,6 +56,14 @@ def one(request: pytest.FixtureRequest) -> Displayed:
     return shown()[request.param]
 
 
+def test_best_points_name_what_a_region_has_an_opinion_on() -> None:
+    space = SearchSpace({"known": FloatDistribution(0.0, 1.0), "unknown": FloatDistribution(0.0, 1.0)})
+    region = RegionPrior(space, {"known": SplitNormalMarginal(space.column("known"), 0.25, 0.1, 0.1)}, label="low")
+    text = str(MixturePrior(space, [region], [0.9], 0.1)._display())
+    assert "known 0.25" in text
+    assert "unknown 0" not in text
+
+
 def test_nothing_acts(one: Displayed) -> None:
     console = Console(file=io.StringIO(), width=300)
     console.print(one)
@@ -87,7 +96,7 @@ def test_statistics_show_the_last_trials_and_the_certificate() -> None:
     told = statistics()
     lines = str(told).split("\n")
     assert [line.split()[0] for line in lines[2:12]] == [str(number) for number in range(2, 12)]
-    assert lines[-1].startswith("0 of 7 suggestions of the model are harmless by certificate")
+    assert lines[-1].startswith("0 of 7 suggestions of the model are certified")
     assert told._repr_html_().count("<tr>") == 11
 
 

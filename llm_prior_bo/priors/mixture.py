@@ -96,7 +96,7 @@ class MixturePrior(Displayed, OptimumPrior):
     def _display(self) -> TextTable:
         anchors: Sequence[Tensor] = list(self.anchors()) if self.regions else []
         rows = [
-            (region.label, weight, ", ".join(f"{k} {_short(v)}" for k, v in self.space.decode(x).items()))
+            (region.label, weight, self._best_point(region, x))
             for region, weight, x in zip(self.regions, self.weights.tolist(), anchors, strict=True)
         ]
         return TextTable.of(
@@ -104,6 +104,11 @@ class MixturePrior(Displayed, OptimumPrior):
             ("region", "weight", "best point"),
             [*rows, ("uniform", self.uniform_weight, None)],
         )
+
+    def _best_point(self, region: RegionPrior, x: Tensor) -> str:
+        """The values of the parameters on which a region has an opinion."""
+        values = self.space.decode(x)
+        return ", ".join(f"{name} {_short(values[name])}" for name in self.space.names if name in region.marginals)
 
     @property
     def dim(self) -> int:

@@ -70,8 +70,8 @@ class StudyStatistics(Displayed):
         latest = max(modelled)
         n_certified = sum(one.is_certified for one in modelled.values())
         return (
-            f"{n_certified} of {len(modelled)} suggestions of the model are harmless by certificate. "
-            f"The latest, trial {latest}: {modelled[latest].certificate}"
+            f"{n_certified} of {len(modelled)} suggestions of the model are certified: at most e times the unweighted "
+            f"loss bound. The latest, trial {latest}: {modelled[latest].certificate}"
         )
 
     def _display(self) -> TextTable:

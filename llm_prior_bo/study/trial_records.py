@@ -138,11 +138,11 @@ class Suggestion:
         if self.phase == "startup":
             return "No certificate: a start-up point is drawn, nothing is maximised."
         if self.loss_bound is None or not self.exponent:
-            return "Harmless by certificate: the prior was not multiplied in."
+            return "Certified: the prior was not multiplied in."
         if not math.isfinite(self.loss_bound):
             return "No certificate: the density has no lower bound."
         bound = f"at most {self.loss_bound:.3g} times the unweighted loss bound from here on"
-        return f"Harmless by certificate: {bound}." if self.is_certified else f"Not yet certified: {bound}."
+        return f"Certified: {bound}." if self.is_certified else f"Not yet certified: {bound}."
 
     @property
     def is_certified(self) -> bool:

@@ -102,6 +102,7 @@ def _content(study: Study) -> dict[str, Any]:
     prior = stated_prior(study) if has_stated_prior(study) else None
     return {
         "name": study.study_name,
+        "description": study.user_attrs.get("problem_description"),
         "statistics": statistics,
         "facts": facts(study, statistics),
         "best": incumbents(study),

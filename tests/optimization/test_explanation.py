@@ -82,7 +82,7 @@ def test_without_an_opinion_the_counterfactual_is_what_was_suggested() -> None:
     told = explain(study, 5)
     assert told.counterfactual is not None
     assert told.counterfactual.params == told.suggestion.params
-    assert told.suggestion.certificate.startswith("Harmless by certificate")
+    assert told.suggestion.certificate.startswith("Certified")
 
 
 def test_a_given_density_is_told_by_its_name() -> None:

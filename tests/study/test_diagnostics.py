@@ -136,10 +136,10 @@ def test_certificates_say_what_the_loss_bound_promises(study: optuna.Study) -> N
     statistics = study_statistics(study)
     assert statistics.certificates == {
         0: "Not yet certified: at most 12 times the unweighted loss bound from here on.",
-        1: "Harmless by certificate: at most 2.5 times the unweighted loss bound from here on.",
+        1: "Certified: at most 2.5 times the unweighted loss bound from here on.",
     }
     assert statistics.certificate == (
-        "1 of 2 suggestions of the model are harmless by certificate. "
+        "1 of 2 suggestions of the model are certified: at most e times the unweighted loss bound. "
         f"The latest, trial 1: {statistics.certificates[1]}"
     )
 
@@ -148,7 +148,7 @@ def test_certificates_say_what_the_loss_bound_promises(study: optuna.Study) -> N
     ("suggestion", "says"),
     [
         (replace(SUGGESTION, phase="startup"), "No certificate: a start-up point"),
-        (replace(SUGGESTION, exponent=0.0, loss_bound=1.0), "Harmless by certificate: the prior was not multiplied in"),
+        (replace(SUGGESTION, exponent=0.0, loss_bound=1.0), "Certified: the prior was not multiplied in"),
         (replace(SUGGESTION, loss_bound=math.inf), "No certificate: the density has no lower bound"),
     ],
 )

@@ -59,6 +59,15 @@ def test_nothing_planted_is_markup() -> None:
     assert page.count("&lt;script&gt;window.planted = true&lt;/script&gt;") > 3
 
 
+def test_the_problem_is_described_and_its_description_is_no_markup() -> None:
+    study = told_study()
+    assert "A loss to minimise." not in render_report(study)
+    study.set_user_attr("problem_description", f"A loss to minimise. {PLANTED}")
+    page = render_report(study)
+    assert "<p>A loss to minimise. " in page
+    assert "<script>window" not in page
+
+
 def test_no_script_but_the_pages_own_may_run_and_nothing_is_loaded() -> None:
     first, second = render_report(told_study()), render_report(told_study())
     policy = re.compile(r"content=\"default-src 'none'; script-src 'nonce-([\w-]{20,})'; ")
