@@ -161,5 +161,7 @@ def test_the_plan_names_every_study_once() -> None:
 
 def test_table() -> None:
     key = {"problem": "p", "prior": "own", "method": "default", "n_trials": 2, "error": None}
-    records = [{**key, "seed": seed, "values": [2.0, 1.0 + seed], "test_values": [9.0, 3.0]} for seed in (0, 2)]
-    assert proof.table(records).splitlines()[2] == "| p | own | default | 2 | 1.5 (1.25 .. 1.75) | 6 (4.5 .. 7.5) |"
+    told = {"test_values": [9.0, 3.0], "seconds": 3.0, "objective_seconds": 2.0}
+    records = [{**key, **told, "seed": seed, "values": [2.0, 1.0 + seed]} for seed in (0, 2)]
+    row = "| p | own | default | 2 | 1.5 (1.25 .. 1.75) | 500 (500 .. 500) | 6 (4.5 .. 7.5) |"
+    assert proof.table(records).splitlines()[2] == row
