@@ -1,15 +1,18 @@
 """Do stated intervals hold the best known configurations, and do answers say often enough that these lie at a bound?
 
     python -m benchmarks.answer_calibration --data FOLDER --answers ANSWERS
+    python -m benchmarks.answer_calibration --data FOLDER --answers REPLIES --later real
 
 FOLDER holds `suite.py`, a collection of real hyperparameter-optimisation tables and surrogates; ANSWERS holds
-recordings named after its tasks, `<task>.json`, or plain answers, `<task>.answer.json`. The best known configuration of
-a task is the best of 20 000 uniform ones, improved by random steps from the 50 best. Intervals are those of the region
-that is most responsible for it (`llm_prior_bo.calibration`).
+recordings named after its tasks, `<task>.json`, or plain answers, `<task>.answer.json`; REPLIES is the folder of
+`benchmarks.asking_again`, whose answers were given after ten trials with their results, or with permuted ones. The best
+known configuration of a task is the best of 20 000 uniform ones, improved by random steps from the 50 best. Intervals
+are those of the region that is most responsible for it (`llm_prior_bo.calibration`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.asking_again import INDEX
 from benchmarks.harness.arguments import new_parser
 from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task
 from benchmarks.harness.live_tasks import LIVE_TASKS
@@ -108,6 +112,13 @@ def answers_about(folder: Path, name: str, space: SearchSpace) -> list[PriorAnsw
     return []
 
 
+def later_answers(folder: Path, kind: str, name: str, space: SearchSpace) -> list[PriorAnswer]:
+    """The reply to a task's later question, with its results `real` or `permuted`; empty if there is none."""
+    questions = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    path = folder / f"{questions[name][kind]}.answer.txt"
+    return [validate_answer(path.read_text(encoding="utf-8"), space)[0]] if path.exists() else []
+
+
 def score_task(task: Any, answers: Sequence[PriorAnswer]) -> Row:
     """Compare a task's answers with its best known configuration."""
     space, optimum = distributions(task), best_known(task)
@@ -137,19 +148,31 @@ def _share(flags: Sequence[bool]) -> str:
     return f"{np.mean(flags):.2f} of {len(flags)}" if flags else ""
 
 
+def _names(folder: Path, *, is_later: bool) -> list[str]:
+    """Tasks of the collection that a folder has answers about."""
+    if is_later:
+        return list(json.loads((folder / INDEX).read_text(encoding="utf-8")))
+    names = [path.name.removesuffix(".json").removesuffix(".answer") for path in sorted(folder.glob("*.json"))]
+    # Not the questions without names, nor the tasks without a known optimum.
+    return [name for name in names if "." not in name and name not in LIVE_TASKS]
+
+
 def main() -> None:
     """Print the table."""
     parser = new_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--answers", type=Path, required=True)
+    parser.add_argument("--later", choices=("real", "permuted"), help="replies of asking_again, by the results shown")
     options = parser.parse_args()
     rows: dict[str, Row] = {}
-    for path in sorted(options.answers.glob("*.json")):
-        name = path.name.removesuffix(".json").removesuffix(".answer")
-        if "." in name or name in LIVE_TASKS:  # a question without names; a task without a known optimum
-            continue
+    for name in _names(options.answers, is_later=options.later is not None):
         task = load_task(options.data, name)
-        rows[name] = score_task(task, answers_about(options.answers, name, SearchSpace(distributions(task))))
+        space = SearchSpace(distributions(task))
+        if options.later is None:
+            answers = answers_about(options.answers, name, space)
+        else:
+            answers = later_answers(options.answers, options.later, name, space)
+        rows[name] = score_task(task, answers)
     total = Row(
         *(
             sum((getattr(row, field) for row in rows.values()), ())

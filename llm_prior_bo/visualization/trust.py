@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _DASHES = ("solid", "dash", "dot", "dashdot")
 QUESTION_COLOUR = "#8a8f98"
 BOUND_COLOUR = "#d1495b"
-MAX_REGION_CHARACTERS = 26
+MAX_LABEL_CHARACTERS = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _weight_traces(answer: AnswerTrace, first: int, dash: str) -> list[Any]:
         _line(
             answer.trials,
             [row[k] if k < len(row) else None for row in answer.region_weights],
-            f"{answer.name}: {as_text(answer.label(k), limit=MAX_REGION_CHARACTERS)}",
+            f"{answer.name}: {as_text(answer.label(k), limit=MAX_LABEL_CHARACTERS)}",
             colour(first + k),
             dash,
         )

@@ -107,6 +107,15 @@ def test_calibration_of_recorded_answers(recordings: Path, data: Path) -> None:
     assert task.evaluate(optimum) <= min(task.evaluate(task.sample(rng)) for _ in range(200))
 
 
+def test_later_answers_are_found_by_the_results_that_were_shown(tmp_path: Path, data: Path) -> None:
+    space = SearchSpace(distributions(load_task(data, "small")))
+    (tmp_path / asking_again.INDEX).write_text('{"small": {"real": "abc", "permuted": "def"}}', encoding="utf-8")
+    (tmp_path / "abc.answer.txt").write_text(ANSWER, encoding="utf-8")
+    (answer,) = answer_calibration.later_answers(tmp_path, "real", "small", space)
+    assert answer.numeric
+    assert answer_calibration.later_answers(tmp_path, "permuted", "small", space) == []
+
+
 def test_failures_and_regret_by_case() -> None:
     records = [
         _record("branin/inside", "factor", seed, failed=[seed == 0] * 40, regret=[None if seed == 0 else 0.5] * 40)
