@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.results.records import keep
+
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
 N_TRIALS = 14
@@ -38,13 +40,16 @@ CURVES = {
 
 
 def record(task: str, method: str, seed: int, values: list[float], **others: Any) -> dict[str, Any]:
-    fields = {
+    fields: dict[str, Any] = {
         "problem": task,
         "prior": "own" if method == "default" else "none",
         "method": method,
         "seed": seed,
         "n_trials": len(values),
         "error": None,
+        "test_values": None,
+        "best_known": None,
+        "trace": {},
     }
     return {**fields, "values": values, **others}
 
@@ -105,10 +110,10 @@ class TestHeadline:
             headline.summarize(headline.regrets(missing))
 
     def test_script_writes_picture_summary_and_paragraph(self, records: list[dict[str, Any]], tmp_path: Path) -> None:
-        file, readme = tmp_path / "real.jsonl", tmp_path / "README.md"
-        file.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+        readme = tmp_path / "README.md"
+        keep("proof", records, tmp_path)
         readme.write_text("# Title\n\n<!-- headline -->\nold\n<!-- /headline -->\n\nThe rest.\n", encoding="utf-8")
-        headline.main([str(file)], folder=tmp_path, readme=readme)
+        headline.main(["--records", str(tmp_path)], folder=tmp_path, readme=readme)
         summary = json.loads((tmp_path / "headline.json").read_text(encoding="utf-8"))
         assert summary == headline.summarize(headline.regrets(records))
         assert (tmp_path / "headline.png").read_bytes().startswith(b"\x89PNG")

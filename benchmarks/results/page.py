@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import asking_again
 from benchmarks.harness.beliefs import RECORDINGS
 from benchmarks.results import sections, wrong_priors
-from benchmarks.results.regrets import OURS, STARTUP, TaskRegrets, Way, left_out, of_full_length, regrets_of
+from benchmarks.results.regrets import LIVE, OURS, STARTUP, TaskRegrets, Way, left_out, of_full_length, regrets_of
 from llm_prior_bo.compare.runner import Record, finished
 from llm_prior_bo.elicitation.replay import read_exchanges
 
@@ -38,7 +38,7 @@ CONTROLS = {
 
 _HEAD = """# Results
 
-*Written by `python -m benchmarks.results`; do not edit. Records: {n_records} studies.*
+*Written by `python -m benchmarks.results write`; do not edit. Records: {n_records} studies, in `benchmarks/records`.*
 
 {remarks}
 
@@ -62,12 +62,15 @@ _HEAD = """# Results
 """
 
 COMMANDS = """python -m benchmarks.proof run --data FOLDER --out proof.jsonl --seeds 10 --trials 50 --workers 2
-python -m benchmarks.proof run --data FOLDER --out placebos.jsonl --seeds 8 --trials 30 --methods default \\
-    --beliefs random mirrored other neutral earlier "earlier and own"
+python -m benchmarks.proof run --data FOLDER --out placebos.jsonl --seeds 8 --trials 30 \\
+    --methods default no-trust --beliefs random mirrored other neutral earlier "earlier and own"
 python -m benchmarks.harness run --out wrong.jsonl --seeds 0-7 --trials 30 --methods default no-prior \\
     --priors wrong-wide wrong-narrow weak strong
 python -m benchmarks.asking_again run --data FOLDER --later benchmarks/answers/later --out again.jsonl --seeds 8
-python -m benchmarks.results --proof proof.jsonl placebos.jsonl --wrong wrong.jsonl --again again.jsonl"""
+python -m benchmarks.results keep proof proof.jsonl placebos.jsonl
+python -m benchmarks.results keep wrong wrong.jsonl
+python -m benchmarks.results keep again again.jsonl
+python -m benchmarks.results write"""
 
 
 def write(proof: Sequence[Record], *, wrong: Sequence[Record] = (), again: Sequence[Record] = ()) -> str:
@@ -83,12 +86,13 @@ def write(proof: Sequence[Record], *, wrong: Sequence[Record] = (), again: Seque
     tasks = regrets_of(full)
     short = regrets_of(proof, n_trials=N_PLACEBO_TRIALS)
     tables: dict[str, Callable[[], str]] = {
-        "All methods": lambda: sections.everybody(tasks),
+        "All methods": lambda: _all_methods(tasks),
         "Families": lambda: sections.families(tasks),
         "After the start-up": lambda: sections.after_startup(regrets_of(full, unit=STARTUP)),
         "Task by task": lambda: sections.by_task(tasks),
+        "The engine without an answer": lambda: sections.engine(tasks),
         "When the answer hurts": lambda: sections.hurt(tasks),
-        "Placebos": lambda: sections.placebos(short, PLACEBOS, n_trials=N_PLACEBO_TRIALS),
+        "Placebos": lambda: _placebos(short),
         "Earlier studies": lambda: sections.earlier(short, n_trials=N_PLACEBO_TRIALS),
         "Controls": lambda: sections.against(tasks, CONTROLS),
         "Held-out test": lambda: sections.held_out(tasks),
@@ -114,6 +118,23 @@ def _head(records: Sequence[Record], tasks: Sequence[TaskRegrets], remarks: str,
         n_trials=sections.length(tasks),
         commands=COMMANDS,
     )
+
+
+def _all_methods(tasks: Sequence[TaskRegrets]) -> str:
+    """Tasks that are trained live apart: fewer methods have run on them."""
+    live = [task for task in tasks if task.family == LIVE]
+    stored = [task for task in tasks if task.family != LIVE]
+    tables = [sections.everybody(own) for own in (stored, live) if own]
+    return f"\n\nOn the tasks that are trained live, {len(live)}:\n\n".join(tables)
+
+
+def _placebos(tasks: Sequence[TaskRegrets]) -> str:
+    """Other beliefs with the evidence weighed, and without."""
+    weighed, bare = (
+        sections.placebos(tasks, PLACEBOS, n_trials=N_PLACEBO_TRIALS, method=method)
+        for method in ("default", "no-trust")
+    )
+    return f"{weighed}\n\nThe same without trust (`no-trust`):\n\n{bare}" if weighed and bare else weighed
 
 
 def _section(title: str, table: str, remarks: str) -> str:

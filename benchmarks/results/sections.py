@@ -163,6 +163,20 @@ def _trust_text(tasks: Tasks, way: Way, checkpoints: Sequence[int]) -> str:
     return ", ".join(f"{np.median(trust):.2f}" if trust else "-" for trust in by_trial)
 
 
+def engine(tasks: Tasks) -> str:
+    """The engine without a belief minus `GPSampler`, task by task and over all tasks, after some trials."""
+    shown = [n for n in CHECKPOINTS if EARLY <= n <= length(tasks)]
+    found = {n: Versus.of(tasks, NO_LLM, GP, after(n)) for n in shown}
+    own = [task for task in tasks if task.task in found[EARLY].by_task]
+    rows = [
+        {"task": task.task, "seeds": str(found[EARLY].n_pairs[task.task])}
+        | {f"after {n}": interval(versus.by_task[task.task]) for n, versus in found.items()}
+        for task in own
+    ]
+    total = {f"after {n}": f"{interval(versus.overall)}, {versus.verdicts}" for n, versus in found.items() if own}
+    return markdown_table([*rows, {"task": "mean over the tasks", "seeds": "", **total}]) if rows else ""
+
+
 # When it hurts -------------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +205,7 @@ def hurt(tasks: Tasks) -> str:
 
 
 def placebos(tasks: Tasks, kinds: Iterable[str], *, n_trials: int, method: str = OURS.method) -> str:
-    """The same method with other beliefs, each minus no belief and minus the task's own answer, on common tasks.
+    """A method with other beliefs, each minus no belief and minus ours with the task's own answer, on common tasks.
 
     Nothing if only the own answer was run.
     """
@@ -210,7 +224,7 @@ def placebos(tasks: Tasks, kinds: Iterable[str], *, n_trials: int, method: str =
                 "seeds": _seeds(own, way),
                 "minus no belief": interval(none.overall),
                 "better-neither-worse": str(none.verdicts),
-                "minus own answer": "" if way == OURS else interval(answer.overall),
+                "minus `default` with the own answer": "" if way == OURS else interval(answer.overall),
                 f"minus no belief after {EARLY}": interval(Versus.of(own, way, NO_LLM, after(EARLY)).overall),
                 f"after {n_trials}": interval(Versus.of(own, way, NO_LLM, after(n_trials)).overall),
                 "trust after 10, 20": _trust_text(own, way, (10, 20)),

@@ -1,6 +1,6 @@
-"""The picture at the top of README.md and its number, from the records of `python -m benchmarks.proof run`.
+"""The picture at the top of README.md and its number, from the kept records of `benchmarks.proof`.
 
-    python docs/figures/headline.py proof.jsonl
+    python docs/figures/headline.py
 
 Writes `headline.png`, what it shows as `headline.json`, and the paragraph with the number between the two comments
 `headline` in README.md.
@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from style import headline, save
 
 from benchmarks.results.figure import WAYS
+from benchmarks.results.records import FOLDER, kept
 from benchmarks.results.regrets import EXTRAPOLATED, GP, NO_LLM, OURS, TaskRegrets, Way, regrets_of
 from benchmarks.results.versus import trials_to
-from llm_prior_bo.compare.runner import Record, finished, read_records
+from llm_prior_bo.compare.runner import Record, finished
 from llm_prior_bo.compare.statistics import Quartiles
 
 HERE = Path(__file__).parent
@@ -162,7 +163,7 @@ def _draw_pooled(axes: Axes, summary: Mapping[str, Any]) -> None:
 
 
 def _draw_task(axes: Axes, task: TaskRegrets, *, n_trials: int) -> None:
-    """Medians and quartiles over the seeds, in the task's own unit."""
+    """Medians and quartiles over the seeds, in the task's own unit, above the best value known."""
     seen = []
     for way, (_, colour) in WAYS.items():
         values = [record["values"][:n_trials] for record in task.records[way].values()]
@@ -174,7 +175,7 @@ def _draw_task(axes: Axes, task: TaskRegrets, *, n_trials: int) -> None:
             2:
         ]  # the first random trials may be far off: the axis shows the medians from trial 3 on
     margin = 0.06 * float(np.ptp(seen)) or 1.0
-    axes.set(xlim=(1, n_trials), ylim=(min(seen) - margin, max(seen) + margin), ylabel="best value")
+    axes.set(xlim=(1, n_trials), ylim=(min(seen) - margin, max(seen) + margin), ylabel="above the best known")
     axes.spines[["right", "top"]].set_visible(False)
     headline(axes, SINGLE_TASKS[task.task])
 
@@ -188,9 +189,8 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path = HERE, readme:
         readme: The page whose paragraph is replaced.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, nargs="+", help="files of JSON lines that `benchmarks.proof run` wrote")
-    files = parser.parse_args(arguments).records
-    tasks = regrets([record for path in files for record in read_records(path)])
+    parser.add_argument("--records", type=Path, default=FOLDER, help="folder of records (default: the repository's)")
+    tasks = regrets(kept("proof", parser.parse_args(arguments).records))
     summary = summarize(tasks)
     draw(tasks, summary, folder / "headline.png")
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in summary.items())

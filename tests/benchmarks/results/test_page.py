@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.results import page, wrong_priors
 from benchmarks.results.__main__ import main
+from benchmarks.results.records import kept
 from tests.benchmarks.results.studies import studies
 
 ROOT = Path(__file__).parents[3]
@@ -42,20 +43,39 @@ def test_page_has_a_section_for_what_is_given() -> None:
     assert "**Tasks**: 2 (1 tables and fitted runs, 1 extrapolated surrogates)" in text
 
 
+def test_methods_on_live_tasks_have_a_table_of_their_own() -> None:
+    text = page.write(studies("svm_336", "svm_digits"))
+    assert text.count("| **default** | 1 | 6 |") == 2
+    assert "trained live, 1:" in text
+    assert "trained live, " not in page.write(studies("svm_336"))
+
+
+def test_placebos_have_a_second_table_without_trust() -> None:
+    weighed = studies("svm_336")
+    bare = [r | {"method": "no-trust"} for r in weighed if r["method"] == "default"]
+    text = page.write([*weighed, *bare])
+    assert "The same without trust" in text
+    assert text.count("| mirrored | 1 | 6 |") == 2
+    assert page.write(weighed).count("| mirrored | 1 | 6 |") == 1
+
+
 def test_remarks_stand_in_their_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remarks = tmp_path / "remarks.md"
     remarks.write_text("In short.\n\n## Families\n\nMark this.\n\n## Not tried\n\nMuch.\n", encoding="utf-8")
     monkeypatch.setattr(page, "REMARKS", remarks)
     text = page.write(studies("svm_336"))
-    assert "do not edit. Records: 42 studies.*\n\nIn short.\n" in text
+    assert "Records: 42 studies, in `benchmarks/records`.*\n\nIn short.\n" in text
     assert "## Families\n\nMark this.\n\n| family |" in text
     assert text.endswith("## Not tried\n\nMuch.\n")
 
 
-def test_command_writes_page_and_figure(tmp_path: Path) -> None:
-    for name, records in {"proof": studies("svm_336"), "wrong": WRONG}.items():
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
-    main(["--proof", str(tmp_path / "proof.jsonl"), "--wrong", str(tmp_path / "wrong.jsonl"), "--out", str(tmp_path)])
+def test_commands_keep_records_and_write_page_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ["--records", str(tmp_path / "kept")]
+    for kind, records in {"proof": studies("svm_336"), "wrong": WRONG}.items():
+        (tmp_path / f"{kind}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+        main(["keep", kind, str(tmp_path / f"{kind}.jsonl"), *folder])
+        assert f"{len(records)} studies are kept." in capsys.readouterr().out
+    main(["write", "--out", str(tmp_path), *folder])
     assert "## Right and wrong priors" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert (tmp_path / "figures" / "results.png").read_bytes().startswith(b"\x89PNG")
 
@@ -69,11 +89,6 @@ def test_tokens_are_those_of_the_recorded_question() -> None:
     assert page.tokens_of("no such task") is None
 
 
-def test_published_page_is_one_that_this_code_writes() -> None:
-    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    published = [title for title in page.read_remarks(page.REMARKS) if f"## {title}\n" in text or not title]
-    assert {"", "All methods", "Families", "Controls", "Not in these tables"} <= set(published)
-    for title, remark in page.read_remarks(page.REMARKS).items():
-        if title in published:
-            assert (f"## {title}\n\n{remark}" if title else remark) in text
-    assert page.COMMANDS in text
+def test_published_page_is_what_this_code_writes_from_the_kept_records() -> None:
+    text = page.write(kept("proof"), wrong=kept("wrong"), again=kept("again"))
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == text

@@ -64,6 +64,14 @@ def test_every_task_has_its_trust() -> None:
     assert row["minus control-2, from 6"] == ""
 
 
+def test_the_engine_is_compared_with_gpsampler() -> None:
+    first, second, mean = cells(sections.engine(TASKS))
+    assert (first["task"], second["task"], first["seeds"]) == ("svm_336", "lcbench_126026", "6")
+    assert first["after 10"] == "-0.750 (-0.75 to -0.75)"  # one of four is left
+    assert mean["after 20"] == "0.000 (+0.00 to +0.00), 0-2-0"
+    assert sections.engine(regrets_of([r for r in studies("svm_336") if r["method"] != "no-llm"])) == ""
+
+
 def test_a_belief_that_costs_is_counted() -> None:
     right = [r for r in studies("svm_336") if (r["method"], r["prior"]) == ("default", "own")]
     harmful = [r | {"method": "no-llm", "prior": "none"} for r in right]
@@ -80,7 +88,7 @@ def test_a_belief_that_costs_is_counted() -> None:
 def test_beliefs_are_compared_on_the_tasks_that_have_them() -> None:
     own, mirrored = cells(sections.placebos(TASKS, ("own", "mirrored", "neutral"), n_trials=30))
     assert (own["belief"], mirrored["belief"]) == ("own", "mirrored")
-    assert own["minus own answer"] == ""
+    assert own["minus `default` with the own answer"] == ""
     assert mirrored["minus no belief after 10"] == "0.000 (+0.00 to +0.00)"
     assert mirrored["better-neither-worse"] == "0-0-2"
     assert mirrored["trust after 10, 20"] == "0.80, 0.80"
