@@ -223,6 +223,7 @@ def placebos(tasks: Tasks, kinds: Iterable[str], *, n_trials: int, method: str =
                 "tasks": str(len(own)),
                 "seeds": _seeds(own, way),
                 "minus no belief": interval(none.overall),
+                "median over the tasks": in_words(float(np.median(none.means))),
                 "better-neither-worse": str(none.verdicts),
                 "minus `default` with the own answer": "" if way == OURS else interval(answer.overall),
                 f"minus no belief after {EARLY}": interval(Versus.of(own, way, NO_LLM, after(EARLY)).overall),

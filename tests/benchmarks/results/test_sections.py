@@ -89,6 +89,7 @@ def test_beliefs_are_compared_on_the_tasks_that_have_them() -> None:
     own, mirrored = cells(sections.placebos(TASKS, ("own", "mirrored", "neutral"), n_trials=30))
     assert (own["belief"], mirrored["belief"]) == ("own", "mirrored")
     assert own["minus `default` with the own answer"] == ""
+    assert own["median over the tasks"] == own["minus no belief"].split()[0]  # both tasks are alike
     assert mirrored["minus no belief after 10"] == "0.000 (+0.00 to +0.00)"
     assert mirrored["better-neither-worse"] == "0-0-2"
     assert mirrored["trust after 10, 20"] == "0.80, 0.80"
