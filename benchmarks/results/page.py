@@ -64,7 +64,7 @@ _HEAD = """# Results
 COMMANDS = """python -m benchmarks.proof run --data FOLDER --out proof.jsonl --seeds 10 --trials 50 --workers 2
 python -m benchmarks.proof run --data FOLDER --out placebos.jsonl --seeds 8 --trials 30 \\
     --methods default no-trust --beliefs random mirrored other neutral earlier "earlier and own"
-python -m benchmarks.harness run --out wrong.jsonl --seeds 0-7 --trials 30 --methods default no-prior \\
+python -m benchmarks.harness run --out wrong.jsonl --seeds 0-15 --trials 30 --methods default no-prior \\
     --priors wrong-wide wrong-narrow weak strong
 python -m benchmarks.asking_again run --data FOLDER --later benchmarks/answers/later --out again.jsonl --seeds 8
 python -m benchmarks.results keep proof proof.jsonl placebos.jsonl

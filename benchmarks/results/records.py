@@ -1,8 +1,9 @@
 """The studies behind docs/results.md, in `benchmarks/records`: the page is written from them, without running any.
 
-Of a study the tables need little, so little is kept: values to five digits, as differences to the best value known of
-the task where there is one (to the study's first value where the record says nothing of it), and what the sampler told
-of the suggestions that tables show. New records are added to those that are there, and replace those of the same study.
+Of a study the tables need little, so little is kept: what the sampler told of the suggestions that tables show, and the
+values to five digits. These are minus the best value known of the task; as they are where none is known; and minus the
+study's first value where a record has no such field, as those of `benchmarks.asking_again`. New records are added to
+those that are there, and replace those of the same study.
 """
 
 from __future__ import annotations

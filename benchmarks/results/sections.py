@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -204,15 +204,16 @@ def hurt(tasks: Tasks) -> str:
 # Placebos and earlier studies ----------------------------------------------------------------------------------------
 
 
-def placebos(tasks: Tasks, kinds: Iterable[str], *, n_trials: int, method: str = OURS.method) -> str:
+def placebos(tasks: Tasks, kinds: Sequence[str], *, n_trials: int, method: str = OURS.method) -> str:
     """A method with other beliefs, each minus no belief and minus ours with the task's own answer, on common tasks.
 
-    Nothing if only the own answer was run.
+    Tasks on which only the own answer was run do not count; nothing if there is no other.
     """
-    rows = []
+    rows, others = [], [Way(method, kind) for kind in kinds if kind != OURS.belief]
+    compared = [task for task in tasks if any(task.of(way) for way in others)]
     for kind in kinds:
         way = Way(method, kind)
-        own = [task for task in tasks if task.of(way)]
+        own = [task for task in compared if task.of(way)]
         if not own:
             continue
         none = Versus.of(own, way, NO_LLM, area(1, n_trials))

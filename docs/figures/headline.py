@@ -163,8 +163,9 @@ def _draw_pooled(axes: Axes, summary: Mapping[str, Any]) -> None:
 
 
 def _draw_task(axes: Axes, task: TaskRegrets, *, n_trials: int) -> None:
-    """Medians and quartiles over the seeds, in the task's own unit, above the best value known."""
+    """Medians and quartiles over the seeds, in the task's own unit, above the best value known if one is."""
     seen = []
+    has_reference = any(record["best_known"] is not None for record in task.records[OURS].values())
     for way, (_, colour) in WAYS.items():
         values = [record["values"][:n_trials] for record in task.records[way].values()]
         curve = _quartiles([np.minimum.accumulate(own) for own in values])
@@ -175,7 +176,11 @@ def _draw_task(axes: Axes, task: TaskRegrets, *, n_trials: int) -> None:
             2:
         ]  # the first random trials may be far off: the axis shows the medians from trial 3 on
     margin = 0.06 * float(np.ptp(seen)) or 1.0
-    axes.set(xlim=(1, n_trials), ylim=(min(seen) - margin, max(seen) + margin), ylabel="above the best known")
+    axes.set(
+        xlim=(1, n_trials),
+        ylim=(min(seen) - margin, max(seen) + margin),
+        ylabel="above the best known" if has_reference else "best value",
+    )
     axes.spines[["right", "top"]].set_visible(False)
     headline(axes, SINGLE_TASKS[task.task])
 
