@@ -44,7 +44,7 @@ _HEAD = """# Results
 
 ## Protocol
 
-- **Tasks**: {n_tasks} ({families}). {left}
+- **Tasks**: {n_tasks} ({families}).{left}
 - **Seeds and trials**: in every table; a study has {n_trials} trials. The seed is that of the sampler, and for live
   tasks of the split. Methods of one table have run with the same seeds, and are compared seed by seed.
 - **Answers**: of a large language model, recorded once a task, to the question that the package asks; the files in
@@ -108,7 +108,7 @@ def write(proof: Sequence[Record], *, wrong: Sequence[Record] = (), again: Seque
 def _head(records: Sequence[Record], tasks: Sequence[TaskRegrets], remarks: str, left: Sequence[str]) -> str:
     found = [task.family for task in tasks if task.of(OURS)]
     counted = ", ".join(f"{found.count(family)} {family}" for family in dict.fromkeys(found))
-    told = f"Left out, for the random trials leave nothing or are missing: {', '.join(left)}." if left else ""
+    told = f" Left out, for the random trials leave nothing or are missing: {', '.join(left)}." if left else ""
     return _HEAD.format(
         n_records=len(finished(records)),
         remarks=remarks,

@@ -83,7 +83,9 @@ def speed_ups(tasks: Tasks, way: Way, baseline: Way = GP) -> dict[str, float]:
 
 def _speed_up(tasks: Tasks, way: Way) -> str:
     factors = list(speed_ups(tasks, way).values())
-    return f"{np.median(factors):.1f}x, {sum(f >= FAST for f in factors)} of {len(factors)}"
+    median = float(np.median(factors))
+    told = f"{median:.1f}x" if median > 0.0 else "not reached"
+    return f"{told}, {sum(f >= FAST for f in factors)} of {len(factors)}"
 
 
 def _success(tasks: Tasks, way: Way) -> str:
