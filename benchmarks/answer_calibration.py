@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.asking_again import INDEX
+from benchmarks.asking_again import INDEX, reply_path
 from benchmarks.harness.arguments import new_parser
 from benchmarks.harness.hpo_tasks import Distributions, distributions, load_task
 from benchmarks.harness.live_tasks import LIVE_TASKS
@@ -114,8 +114,7 @@ def answers_about(folder: Path, name: str, space: SearchSpace) -> list[PriorAnsw
 
 def later_answers(folder: Path, kind: str, name: str, space: SearchSpace) -> list[PriorAnswer]:
     """The reply to a task's later question, with its results `real` or `permuted`; empty if there is none."""
-    questions = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    path = folder / f"{questions[name][kind]}.answer.txt"
+    path = reply_path(folder, name, kind)
     return [validate_answer(path.read_text(encoding="utf-8"), space)[0]] if path.exists() else []
 
 

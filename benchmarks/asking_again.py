@@ -137,8 +137,8 @@ def write_prompts(data: Path, names: list[str], later: Path) -> None:
     (later / INDEX).write_text(json.dumps(questions, indent=1), encoding="utf-8")
 
 
-def _reply(later: Path, name: str, kind: str) -> Path:
-    """Where the reply to a question is."""
+def reply_path(later: Path, name: str, kind: str) -> Path:
+    """Where the reply to a task's question is, asked with its results `real` or `permuted`."""
     digest = json.loads((later / INDEX).read_text(encoding="utf-8"))[name][kind]
     return later / f"{digest}.answer.txt"
 
@@ -149,7 +149,7 @@ def run_study(task: Task, *, data: Path, later: Path) -> dict[str, Any]:
     study, problem, answer = state_of(data, task.problem)
     kind = METHODS[task.method]
     study.sampler = LLMPriorSampler(
-        elicitor=Later(answer, None if kind is None else _reply(later, task.problem, kind)),
+        elicitor=Later(answer, None if kind is None else reply_path(later, task.problem, kind)),
         search_space=distributions(problem),
         seed=1000 + task.seed,
         refresh=None if kind is None else AGAIN,

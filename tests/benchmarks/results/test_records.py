@@ -63,7 +63,7 @@ def test_only_what_tables_show_is_kept_of_a_trace() -> None:
     }
 
 
-def test_repository_has_every_kind_and_no_raw_values() -> None:
+def test_repository_has_every_kind_and_differences_where_the_best_is_known() -> None:
     for kind in KINDS:
         records = kept(kind, FOLDER)
         assert records
